@@ -1,0 +1,40 @@
+"""Descent: the library behind the book.
+
+Everything a chapter imports is reachable from here, and nothing is loaded before it is
+used: `import course_lib` costs little more than `import numpy`, and never loads PyTorch
+or TensorFlow.
+"""
+
+from importlib import import_module
+
+_WHERE = {
+    "update_rules": (
+        "Rule", "Transform", "gradient_descent", "chain", "clip_by_global_norm",
+        "add_decayed_weights", "register", "rebuild",
+    ),
+    "training": ("minimize", "Trace", "Divergence", "mean_interval"),
+    "datasets": ("load", "Dataset", "Split"),
+    "claims": ("claim",),
+    "exercises": ("check",),
+    "notebook": ("show_source", "show_error", "progress"),
+}
+_MODULES = (
+    "update_rules", "objectives", "training", "datasets", "plots", "claims", "exercises",
+    "notebook",
+)
+_HOME = {name: module for module, names in _WHERE.items() for name in names}
+
+__all__ = sorted([*_HOME, *_MODULES])
+__version__ = "0.1.0"
+
+
+def __getattr__(name):
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

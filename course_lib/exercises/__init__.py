@@ -1,0 +1,12 @@
+"""Exercises that check themselves: offline, with a hint where the answer is wrong.
+
+>>> check("gradient-descent-1", 1 / 3)
+✓ gradient-descent-1
+>>> check("gradient-descent-1", 2 / 3)
+✗ gradient-descent-1: The curvature of 3(w − 1)² is its second derivative, 6, not 3.
+"""
+
+from course_lib.exercises.exercise import EXERCISES, Exercise, check
+from course_lib.exercises import on_gradient_descent  # noqa: F401  (adds its exercises)
+
+__all__ = ["check", "Exercise", "EXERCISES"]
