@@ -53,6 +53,8 @@ def claim(text, measured, expected=True, *, within=None, at_most=None, at_least=
             raise TypeError("at_most and at_least stand in place of expected and within")
         shown, holds = _bounds(measured, at_most, at_least)
     elif within is not None:
+        if expected is True:
+            raise TypeError("expected must be given beside within, got none")
         shown, holds = _close(measured, expected, within)
     else:
         shown, holds = _equal(measured, expected)
@@ -77,10 +79,7 @@ def _close(measured, expected, within):
     if values.shape != wanted.shape and wanted.ndim:
         raise ValueError(f"measured has shape {values.shape}, expected {wanted.shape}")
     if isinstance(within, str):
-        if not within.endswith("%"):
-            raise ValueError(f'within must be a number or a share such as "3%", got {within!r}')
-        share = _number("within", float(within[:-1]))
-        tolerance, shown = share / 100 * np.abs(wanted), f"within {within}"
+        tolerance, shown = _share(within) * np.abs(wanted), f"within {within}"
     else:
         tolerance = _number("within", within)
         shown = f"± {_digits(tolerance)}"
@@ -98,9 +97,14 @@ def _equal(measured, expected):
         if not isinstance(measured, (bool, np.bool_)):
             raise TypeError(f"measured must be True or False, or expected given, got {measured!r}")
         return str(bool(expected)).lower(), bool(measured) == bool(expected)
-    if isinstance(expected, float) and not expected.is_integer():
-        raise ValueError("within must say how closely a float is expected")
-    return str(expected), bool(np.all(np.asarray(measured) == np.asarray(expected)))
+    found, wanted = np.asarray(measured), np.asarray(expected)
+    if wanted.dtype.kind == "f" and not np.all(wanted == np.rint(wanted)):
+        raise ValueError(f"within must say how closely a float is expected, such as {expected!r}")
+    if found.size == 0:
+        raise ValueError("measured must hold at least one value")
+    if found.shape != wanted.shape and wanted.ndim:
+        raise ValueError(f"measured has shape {found.shape}, expected {wanted.shape}")
+    return str(expected), bool(np.all(found == wanted))
 
 
 def _numbers(name, value):
@@ -110,8 +114,18 @@ def _numbers(name, value):
     return array
 
 
+def _share(within):
+    try:
+        share = float(within.removesuffix("%")) / 100
+    except ValueError:
+        share = math.nan
+    if not within.endswith("%") or not math.isfinite(share):
+        raise ValueError(f'within must be a number or a share such as "3%", got {within!r}')
+    return share
+
+
 def _number(name, value):
-    if not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
         raise ValueError(f"{name} must be a finite number, got {value!r}")
     return float(value)
 

@@ -81,6 +81,7 @@ def load(name, seed=0, *, standardize=True, validation=0.2, test=0.2):
     """
     one_of("name", name, NAMES)
     seed = count("seed", seed, least=0)
+    number("seed", seed, below=2**32)
     if not isinstance(standardize, bool):
         raise TypeError(f"standardize must be True or False, got {standardize!r}")
     validation = number("validation", validation, above=0, below=1)
@@ -88,7 +89,13 @@ def load(name, seed=0, *, standardize=True, validation=0.2, test=0.2):
 
     x, y, features = _raw(name)
     classes = None if name == "diabetes" else int(y.max()) + 1
-    parts = _indices(y, classes, seed, validation, test)
+    try:
+        parts = _indices(y, classes, seed, validation, test)
+    except ValueError:
+        raise ValueError(
+            "validation and test must leave every part a sample of each class, "
+            f"got {validation} and {test}"
+        ) from None
     train = parts[0]
     target_scale = 1.0
     if standardize:

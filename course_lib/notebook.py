@@ -60,7 +60,8 @@ def show_error(call, *args, **kwargs):
     try:
         call(*args, **kwargs)
     except Exception as error:
-        print(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+        message = str(error).partition("\n")[0]
+        print(f"{type(error).__name__}: {message}" if message else type(error).__name__)
         return error
     raise AssertionError(f"{call!r} was meant to fail and did not")
 
@@ -68,8 +69,9 @@ def show_error(call, *args, **kwargs):
 def progress(items, label, every=0.2):
     """Go through `items` under a progress bar that leaves nothing behind.
 
-    Outside a notebook there is no bar. In a notebook, start the cell's printing after the
-    loop: the bar clears what the cell has shown so far.
+    The bar is shown where somebody may be watching: in a notebook whose front end could
+    answer a question. Print after the loop, not before: the bar clears what the cell has
+    shown so far.
 
     Parameters
     ----------
@@ -86,24 +88,33 @@ def progress(items, label, every=0.2):
     from IPython import get_ipython
     from IPython.display import clear_output
 
-    shown = getattr(get_ipython(), "kernel", None) is not None
+    kernel = getattr(get_ipython(), "kernel", None)
+    shown = kernel is not None and kernel.get_parent()["content"].get("allow_stdin", False)
     last = time.monotonic()
-    for done, item in enumerate(items):
-        yield item
-        if shown and time.monotonic() - last > every:
-            last = time.monotonic()
-            filled = round(20 * (done + 1) / len(items))
-            clear_output(wait=True)
-            print(f"{label} {'█' * filled}{'░' * (20 - filled)} {done + 1}/{len(items)}")
-    if shown:
-        clear_output()
+    try:
+        for done, item in enumerate(items, start=1):
+            yield item
+            if shown and time.monotonic() - last > every:
+                last = time.monotonic()
+                filled = round(20 * done / len(items))
+                clear_output(wait=True)
+                print(f"{label} {'█' * filled}{'░' * (20 - filled)} {done}/{len(items)}")
+    finally:  # also after a break
+        if shown:
+            clear_output()
 
 
 def _without_docstring(source):
-    node = ast.parse(source).body[0]
-    text = node.body[0]
-    if ast.get_docstring(node) is None:
+    try:
+        node = ast.parse(source).body[0]
+    except SyntaxError:  # a lambda inside a call: its lines are not a statement
         return source
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return source
+    # A docstring that is the whole body stays: without it the rest would not be Python.
+    if ast.get_docstring(node) is None or len(node.body) == 1:
+        return source
+    text = node.body[0]
     lines = source.splitlines()
     del lines[text.lineno - 1 : text.end_lineno]
     # A blank line left at the top of the body would look like a mistake.

@@ -13,7 +13,7 @@ import numpy as np
 
 __all__ = ["COLORS", "canvas", "show", "contours", "curves", "intervals"]
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#8F4A87", "#8A6A00", "#222222")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#8F4A87", "#5C4400", "#222222")
 _DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2)))
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _WIDTH, _DPI = 5.4, 100

@@ -64,4 +64,4 @@ def check(name, answer):
 def is_close(answer, value, share):
     """True where `answer` is one number within `share` (0.01 for 1%) of `value`."""
     number = np.asarray(answer, dtype=float)
-    return number.shape == () and abs(float(number) - value) <= share * abs(value)
+    return number.size == 1 and abs(number.item() - value) <= share * abs(value)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from course_lib.objectives.objective import Objective
-from course_lib.validation import number
+from course_lib.validation import count, number
 
 
 def quadratic(eigenvalues, rotation_seed=None):
@@ -23,7 +23,8 @@ def quadratic(eigenvalues, rotation_seed=None):
     Raises
     ------
     TypeError, ValueError
-        If eigenvalues is not a non-empty list of finite numbers.
+        If eigenvalues is not a non-empty list of finite numbers, or rotation_seed not a
+        whole number of at least 0.
     """
     if np.ndim(eigenvalues) != 1 or len(eigenvalues) == 0:
         raise ValueError(f"eigenvalues must be a list of at least one number, got {eigenvalues!r}")
@@ -31,7 +32,8 @@ def quadratic(eigenvalues, rotation_seed=None):
     d = len(values)
     basis = np.eye(d)
     if rotation_seed is not None:
-        noise = np.random.default_rng(rotation_seed).standard_normal((d, d))
+        seed = count("rotation_seed", rotation_seed, least=0)
+        noise = np.random.default_rng(seed).standard_normal((d, d))
         basis, r = np.linalg.qr(noise)
         basis = basis * np.sign(np.diag(r))
     A = (basis * values) @ basis.T

@@ -8,7 +8,14 @@ from course_lib.validation import finite_array, number
 
 
 class Interval(NamedTuple):
-    """A mean and the half width of its confidence interval, in the data's units."""
+    """A mean with its confidence interval.
+
+    Parameters
+    ----------
+    mean : float
+    half_width : float
+        The interval is mean ± half_width; both in the data's units.
+    """
 
     mean: float
     half_width: float

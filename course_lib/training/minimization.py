@@ -119,7 +119,7 @@ def _run(objective, rule, w, steps, grad, project, every):
             delta, state = rule.update(g, state, w, lr)
             w = w + delta
             if project is not None:
-                w = np.asarray(project(w))
+                w = _projected(project, w)
             if not np.isfinite(w).all():
                 raise _diverged("w", w, t, records)
             if t % every == 0 or t == steps:
@@ -128,6 +128,13 @@ def _run(objective, rule, w, steps, grad, project, every):
                     raise _diverged("the loss", loss, t, records)
                 records.append((t, w, loss, lr))
     return _trace(records)
+
+
+def _projected(project, w):
+    inside = np.array(project(w), dtype=w.dtype)
+    if inside.shape != w.shape:
+        raise ValueError(f"project must return w's shape {w.shape}, got {inside.shape}")
+    return inside
 
 
 def _loss(objective, w):

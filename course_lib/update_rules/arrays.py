@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 
+
 def framework(x):
     """The module whose functions understand `x`: torch, tensorflow or numpy."""
     for library, array in (("torch", "Tensor"), ("tensorflow", "Tensor"), ("tensorflow", "Variable")):
@@ -55,17 +56,29 @@ def maximum(x, floor):
     return lib.maximum(x, floor)
 
 
-def norm(x):
-    """√Σx² over all entries, 0-d; summed in float32 at least, so float16 does not overflow."""
+def widen(x):
+    """x in float32 at least: where float16 would overflow or lose its small numbers."""
     lib = framework(x)
     if lib.__name__ == "torch":
-        wide = lib.promote_types(x.dtype, lib.float32)
-        return lib.linalg.vector_norm(x, dtype=wide)
+        return x.to(lib.promote_types(x.dtype, lib.float32))
     if lib is np:
-        wide = np.promote_types(x.dtype, np.float32)
-        return np.sqrt(np.sum(np.square(x.astype(wide))))
-    wide = x.dtype if x.dtype == lib.float64 else lib.float32
-    return lib.norm(lib.cast(x, wide))
+        return x.astype(np.promote_types(x.dtype, np.float32))
+    return x if x.dtype == lib.float64 else lib.cast(x, lib.float32)
+
+
+def norm(x):
+    """√Σx² over all entries, 0-d, in float32 at least.
+
+    Summed in float64, or the squares of 1e20 would overflow float32; where the device
+    has no float64, in float32.
+    """
+    lib = framework(x)
+    if lib.__name__ == "torch":
+        dtype = lib.float32 if x.device.type == "mps" else lib.float64
+        return lib.linalg.vector_norm(x, dtype=dtype).to(widen(x).dtype)
+    if lib is np:
+        return cast_like(np.sqrt(np.sum(np.square(x.astype(np.float64)))), like=widen(x))
+    return lib.cast(lib.norm(lib.cast(x, lib.float64)), widen(x).dtype)
 
 
 def scalar(value, like):

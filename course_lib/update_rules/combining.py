@@ -64,6 +64,8 @@ class _Chain(Rule):
         return state
 
     def update(self, g, state, w, lr=None):
+        if not isinstance(state, dict):
+            raise ValueError(f"state must come from init or the last update, got {state!r}")
         own = [{} for _ in self._transforms]
         rest = {}
         for key, value in state.items():

@@ -81,19 +81,19 @@ class Rule:
         TypeError, ValueError
             If an argument is no array of floats, the shapes disagree, or lr is negative.
         """
-        w, g = parameters("w", w), parameters("g", g)
-        if g.shape != w.shape:
-            raise ValueError(f"g must have w's shape {tuple(w.shape)}, got {tuple(g.shape)}")
-        if "t" not in state:
-            raise ValueError(f"state must come from init or the last update, got keys {list(state)}")
+        g, w = gradient_at(g, w)
+        if not isinstance(state, dict) or "t" not in state:
+            raise ValueError(f"state must come from init or the last update, got {state!r}")
         lr = self.lr if lr is None else lr
         if callable(lr):
             step = state["t"] if is_tensor(state["t"]) else int(state["t"])
-            lr = lr(step)
-        if lr is not None:
+            lr = setting("lr", lr(step), least=0)
+        elif lr is not None:
             lr = setting("lr", lr, least=0)
         t = state["t"] + 1
         delta, state = self._formula(g, {**state, "t": t}, w, lr)
+        if delta.shape != w.shape:
+            raise ValueError(f"lr must broadcast to w's shape {tuple(w.shape)}, got {tuple(delta.shape)}")
         return cast_like(delta, like=w), {**state, "t": t}
 
 
@@ -124,8 +124,8 @@ class Transform:
 
     def update(self, g, state, w):
         """The changed gradient, in g's dtype, and the next state; nothing is modified."""
-        g = parameters("g", g)
-        changed, state = self._formula(g, state, parameters("w", w))
+        g, w = gradient_at(g, w)
+        changed, state = self._formula(g, state, w)
         return cast_like(changed, like=g), state
 
 
@@ -147,6 +147,14 @@ def parameters(name, x):
     if not floating:
         raise TypeError(f"{name} must have a float dtype, got {dtype}")
     return x
+
+
+def gradient_at(g, w):
+    """g and w as arrays of floats of one shape, or an error naming the one that is wrong."""
+    g, w = parameters("g", g), parameters("w", w)
+    if g.shape != w.shape:
+        raise ValueError(f"g must have w's shape {tuple(w.shape)}, got {tuple(g.shape)}")
+    return g, w
 
 
 def setting(name, value, **bounds):

@@ -1,6 +1,6 @@
 """Gradient transforms: what may be done to a gradient before a rule turns it into a step."""
 
-from course_lib.update_rules.arrays import maximum, norm
+from course_lib.update_rules.arrays import maximum, norm, widen
 from course_lib.update_rules.rule import Transform, register, setting
 
 
@@ -12,7 +12,7 @@ def _no_memory(w):
 def clip_by_global_norm(max_norm):
     """Shorten the gradient to at most `max_norm`, keeping its direction.
 
-        g ← g · c / max(‖g‖, c)
+        g ← g / max(‖g‖ / c, 1)
 
     The norm is taken over all that is passed in: the whole model, as one flat vector.
 
@@ -46,7 +46,7 @@ def clip_by_global_norm(max_norm):
     max_norm = setting("max_norm", max_norm, above=0)
 
     def update(g, state, w):
-        clipped = g * (max_norm / maximum(norm(g), max_norm))
+        clipped = widen(g) / maximum(norm(g) / max_norm, 1.0)
         return clipped, state
 
     return Transform("clip_by_global_norm", {"max_norm": max_norm}, _no_memory, update)

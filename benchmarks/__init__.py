@@ -1,0 +1,1 @@
+"""Measurements that the book's statements about time come from."""

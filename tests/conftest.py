@@ -1,0 +1,35 @@
+"""What all tests share: which may be skipped, and how Hypothesis searches."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+# A shared machine is sometimes slow, which is no error; and what fails in CI must fail again on a desk.
+settings.register_profile("book", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("book")
+
+
+def gpu_is_there():
+    """Say whether PyTorch sees a GPU."""
+    import torch
+
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs a GPU where there is none; PyTorch is loaded only if a test asks."""
+    needy = [item for item in items if item.get_closest_marker("gpu")]
+    if needy and not gpu_is_there():
+        for item in needy:
+            item.add_marker(pytest.mark.skip(reason="needs a GPU"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """In CI a skipped test is a failed one, unless it needs a GPU."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and "CI" in os.environ and not item.get_closest_marker("gpu"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+    return report

@@ -1,0 +1,75 @@
+"""Write the address of the repository that the book is published from into every file that carries it.
+
+    python tools/stamp.py owner/name
+
+The address stands in `_config.yml`; from there it is replaced wherever else it occurs. Bytes that are not part of
+the address stay as they are, so outputs remain current. Standard library only: it runs before anything is installed.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PLACEHOLDER = "your--account/descent"   # no account name has two hyphens in a row, so nobody can own this one
+OWNER = r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}"
+NAME = r"(?!\.{1,2}$)[A-Za-z0-9_.-]{1,100}"
+INSTALL = """\
+import importlib.util, os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")   # TensorFlow: no start-up noise
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+if importlib.util.find_spec("course_lib") is None:    # on Colab, or outside the repository
+    %pip install --quiet https://github.com/{repository}/archive/refs/heads/main.zip"""
+COLAB = "https://colab.research.google.com/github/{repository}/blob/main/book/{chapter}.ipynb"
+
+
+def parse(text):
+    """Return "owner/name" from that form or from a full https address; raise ValueError saying what is wrong."""
+    short = re.sub(r"^https://github\.com/|/$", "", text.strip())
+    short = re.sub(r"\.git$", "", short)
+    if short != PLACEHOLDER and not re.fullmatch(f"{OWNER}/{NAME}", short):
+        raise ValueError(f"REPO={text!r} is not a repository: give owner/name or https://github.com/owner/name")
+    return short
+
+
+def stamped(root=ROOT):
+    """Return the "owner/name" that `_config.yml` carries."""
+    config = (root / "_config.yml").read_text(encoding="utf-8")
+    found = re.search(r"https://github\.com/([\w.-]+/[\w.-]+)", config)
+    if found is None:
+        raise ValueError("_config.yml carries no address of the form https://github.com/owner/name")
+    return parse(found.group(1))
+
+
+def carriers(root=ROOT):
+    """Return the files that may carry the address."""
+    single = ["_config.yml", "pyproject.toml", "CITATION.cff", "README.md", "CONTRIBUTING.md"]
+    pages = [path for ending in ("ipynb", "md") for path in sorted((root / "book").rglob(f"*.{ending}"))]
+    return [root / name for name in single if (root / name).is_file()] + pages
+
+
+def replace(text, old, new):
+    """Return `text` with the repository `old` replaced by `new`, and no longer name that begins like it."""
+    pattern = rf"(github\.com/|/github/){re.escape(old)}(?![\w-]|\.(?!git\b)\w)"
+    return re.sub(pattern, lambda match: match.group(1) + new, text)
+
+
+def stamp(new, root=ROOT):
+    """Put the repository `new` in place of the present one; return the files that changed."""
+    old, changed = stamped(root), []
+    for path in carriers(root):
+        before = path.read_bytes().decode("utf-8")
+        after = replace(before, old, new)
+        if after != before:
+            path.write_bytes(after.encode("utf-8"))
+            changed.append(path.relative_to(root).as_posix())
+    return changed
+
+
+if __name__ == "__main__":
+    try:
+        changed = stamp(parse(" ".join(sys.argv[1:])))
+    except ValueError as error:
+        sys.exit(str(error))
+    print("\n".join(changed) or "nothing to change")
