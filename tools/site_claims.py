@@ -27,11 +27,11 @@ class ClaimsDirective(SphinxDirective):
         self.env.note_dependency(self.config.external_toc_path)
         chapters = []
         for name in self.config.external_site_map:
-            path = self.env.doc2path(name.removesuffix(".ipynb"))
+            docname = name.removesuffix(".ipynb")
+            path = self.env.doc2path(docname)
             if path.endswith(".ipynb"):
                 self.env.note_dependency(path)
-                title, claims = read_chapter(path)
-                chapters.append((path, title, claims))
+                chapters.append((path, *read_chapter(path, docname)))
         here = os.path.dirname(self.env.doc2path(self.env.docname))
         text = StringList(list(markdown(chapters, here)), self.env.docname)
         # The chapters' headings, links and mathematics are left to the page's own parser, which
@@ -47,18 +47,18 @@ def mark_claims(app, doctree):
             block["classes"].append("claims")
 
 
-def read_chapter(path):
+def read_chapter(path, docname):
     """(title, [(section, slug, claim)]) of the notebook at `path`, in the order of reading."""
     notebook = nbformat.read(path, as_version=4)
     headings, slugs, claims, called = [("", "")], set(), [], False
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            headings += [heading for heading in headings_of(cell.source, slugs)]
+            headings += headings_of(cell.source, slugs)
         elif cell.cell_type == "code":
             called = called or CALL.search(cell.source)
             claims += [(*headings[-1], claim) for claim in printed(cell)]
     if called and not claims:
-        logger.warning("claims something, but has no line that begins %r: run it again", CLAIM, location=path)
+        logger.warning("claims something, but has no line that begins %r: run it again", CLAIM, location=docname)
     title = headings[1][0] if len(headings) > 1 else os.path.basename(path)
     return title, claims
 

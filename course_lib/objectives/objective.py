@@ -54,12 +54,12 @@ class Objective:
         return self.gradient(self._points(w)).reshape(np.shape(w))[()]
 
     def _points(self, w):
-        try:
-            w = np.asarray(w)
-            if w.dtype.kind != "f":
-                w = w.astype(float)
-        except (TypeError, ValueError):
-            raise TypeError(f"w must be an array of numbers, got {w!r}") from None
+        w = np.asarray(w)
+        # Kind "V": floats that NumPy itself does not know, such as bfloat16.
+        if w.dtype.kind in "biuV":
+            w = w.astype(float)
+        if w.dtype.kind != "f":
+            raise TypeError(f"w must be an array of real numbers, got {w!r}")
         if self.dimension == 1 and w.ndim == 0:
             w = w[None]
         if w.ndim == 0 or w.shape[-1] != self.dimension:
