@@ -69,12 +69,12 @@ def run(rule, w, gradients, **options):
 def test_inputs_stay_unchanged_bit_for_bit(name, library):
     rule, w, g = made(name), array(library, random(5)), array(library, 9 * random(5, 1))
     _, state = run(rule, w, [g])
-    given_ = {"w": w, "g": g, **state}
-    before = {key: (value, numbers(value).tobytes()) for key, value in given_.items()}
+    before = {key: (value, numbers(value).tobytes()) for key, value in {"w": w, "g": g, **state}.items()}
     rule.update(g, state, w)
-    assert {"w": w, "g": g, **state}.keys() == before.keys()
+    after = {"w": w, "g": g, **state}
+    assert after.keys() == before.keys()
     for key, (same, content) in before.items():
-        assert given_[key] is same and numbers(same).tobytes() == content, f"{key} was written into"
+        assert after[key] is same and numbers(same).tobytes() == content, f"{key} was written into"
 
 
 @both
