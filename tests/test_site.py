@@ -106,6 +106,7 @@ def test_page(visit, name):
             if name != "search.html":
                 assert visible(page, ".search-button__button, input[type=search]") == 1
             assert page.evaluate(f"({CONTRAST})()") == [], f"{theme}, {width} pixels wide"
+            assert page.evaluate(STRETCHED) == [], f"{theme}, {width} pixels wide"
 
 
 def check_mathematics(page, html):
@@ -118,6 +119,10 @@ def check_mathematics(page, html):
         return article.textContent;
     }""") if page.locator("article").count() else ""
     assert re.findall(r"\$[^$\n]+\$|\\[(\[].*|\\begin\{.*", text) == []
+
+
+STRETCHED = """[...document.images].filter(img => img.width && Math.abs(
+    img.naturalWidth * img.height / (img.naturalHeight * img.width) - 1) > 0.03).map(img => img.src)"""
 
 
 def check_images(page):

@@ -49,7 +49,7 @@ class Rule:
 
     @property
     def lr(self):
-        """The learning rate the rule was made with: a number, a tensor, a schedule or None."""
+        """The learning rate the rule was made with (a number, a tensor, a schedule) or None."""
         return self.settings.get("lr")
 
     def init(self, w):
