@@ -161,6 +161,12 @@ def test_many_weights_are_not_printed():
     assert "the gradient is not finite" in str(error) and len(str(error)) < 200
 
 
+@pytest.mark.parametrize("loss", [np.nan, np.inf])
+def test_a_start_without_a_loss_is_a_wrong_argument(loss):
+    with pytest.raises(ValueError, match=f"w0 must have a finite loss, got {loss}"):
+        minimize(lambda w: loss, gradient_descent(0.1), 1.0, steps=1, grad=lambda w, t: w)
+
+
 # ---- wrong arguments
 
 @pytest.mark.parametrize("changed, error, words", [

@@ -74,7 +74,8 @@ def minimize(objective, rule, w0, steps, *, grad=None, project=None, every=1):
     Raises
     ------
     TypeError, ValueError
-        If an argument is wrong: w0 holds NaN, steps is 0, the shapes disagree.
+        If an argument is wrong: w0 holds NaN or has no finite loss, steps is 0, the
+        shapes disagree.
     Divergence
         A `FloatingPointError`: if the gradient, the parameters or a recorded loss stop
         being finite. It names the step and keeps the trace.
@@ -104,7 +105,10 @@ def minimize(objective, rule, w0, steps, *, grad=None, project=None, every=1):
 
 
 def _run(objective, rule, w, steps, grad, project, every):
-    records = [(0, w, _loss(objective, w), None)]
+    loss = _loss(objective, w)
+    if not np.isfinite(loss):
+        raise ValueError(f"w0 must have a finite loss, got {loss}")
+    records = [(0, w, loss, None)]
     state = rule.init(w)
     # Overflow is expected when a run diverges; it is reported below, by step.
     with np.errstate(over="ignore", invalid="ignore"):

@@ -38,11 +38,6 @@ def cos(x):
     return framework(x).cos(x)
 
 
-def absolute(x):
-    """|x|, elementwise."""
-    return abs(x)
-
-
 def where(condition, a, b):
     """a where the condition holds, b elsewhere, elementwise."""
     return framework(condition).where(condition, a, b)
