@@ -9,18 +9,24 @@ from importlib import import_module
 
 _WHERE = {
     "update_rules": (
-        "Rule", "Transform", "gradient_descent", "chain", "clip_by_global_norm",
-        "add_decayed_weights", "register", "rebuild",
+        "Rule", "Transform", "gradient_descent", "momentum", "adagrad", "rmsprop",
+        "adadelta", "adam", "adamw", "nadam", "sign_descent", "lion", "chain",
+        "clip_by_global_norm", "add_decayed_weights", "matrices_only",
+        "accumulate_gradients", "weight_ema", "register", "rebuild", "describe",
     ),
-    "training": ("minimize", "Trace", "Divergence", "mean_interval"),
+    "training": (
+        "minimize", "Trace", "Divergence", "fit", "compare", "Task", "quadratic_task",
+        "logistic_task", "mlp_task", "module_task", "mean_interval",
+    ),
+    "frameworks": ("TorchOptimizer", "KerasOptimizer"),
     "datasets": ("load", "Dataset", "Split"),
     "claims": ("claim",),
     "exercises": ("check",),
     "notebook": ("show_source", "show_error", "progress"),
 }
 _MODULES = (
-    "update_rules", "objectives", "training", "datasets", "plots", "claims", "exercises",
-    "notebook",
+    "update_rules", "schedules", "objectives", "training", "frameworks", "datasets", "plots",
+    "claims", "exercises", "notebook",
 )
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 

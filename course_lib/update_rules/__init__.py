@@ -16,12 +16,22 @@ array([ 0.8, -1.6])
 1.0
 """
 
+from course_lib.update_rules.adaptive import adadelta, adagrad, rmsprop
 from course_lib.update_rules.combining import chain
 from course_lib.update_rules.descent import gradient_descent
-from course_lib.update_rules.rule import Rule, Transform, rebuild, register
-from course_lib.update_rules.transforms import add_decayed_weights, clip_by_global_norm
+from course_lib.update_rules.heavy_ball import momentum
+from course_lib.update_rules.moments import adam, adamw, nadam
+from course_lib.update_rules.registry import describe, rebuild, register
+from course_lib.update_rules.rule import Rule, Transform
+from course_lib.update_rules.signs import lion, sign_descent
+from course_lib.update_rules.transforms import (
+    add_decayed_weights, clip_by_global_norm, matrices_only,
+)
+from course_lib.update_rules.wrappers import accumulate_gradients, weight_ema
 
 __all__ = [
-    "Rule", "Transform", "gradient_descent", "chain", "clip_by_global_norm",
-    "add_decayed_weights", "register", "rebuild",
+    "Rule", "Transform", "gradient_descent", "momentum", "adagrad", "rmsprop", "adadelta",
+    "adam", "adamw", "nadam", "sign_descent", "lion", "chain", "clip_by_global_norm",
+    "add_decayed_weights", "matrices_only", "accumulate_gradients", "weight_ema",
+    "register", "rebuild", "describe",
 ]

@@ -4,7 +4,9 @@ Each function looks at the type of its array and calls the framework it comes fr
 framework is imported here: whoever made the array has loaded it already.
 """
 
+import math
 import sys
+from itertools import accumulate
 
 import numpy as np
 
@@ -24,8 +26,15 @@ def is_tensor(x):
 
 
 def sqrt(x):
-    """√x, elementwise."""
-    return framework(x).sqrt(x)
+    """√x, elementwise; on PyTorch its derivative at 0 is taken as 0, not as infinity.
+
+    A parameter that never had a gradient would otherwise turn the derivative of the whole
+    step with respect to the learning rate into 0 · ∞.
+    """
+    lib = framework(x)
+    if lib.__name__ == "torch" and lib.is_grad_enabled():
+        return lib.where(x == 0, 0, lib.where(x == 0, 1, x).sqrt())
+    return lib.sqrt(x)
 
 
 def sign(x):
@@ -39,7 +48,9 @@ def cos(x):
 
 
 def where(condition, a, b):
-    """a where the condition holds, b elsewhere, elementwise."""
+    """a where the condition (an array or a bool) holds, b elsewhere, elementwise."""
+    if isinstance(condition, bool):
+        return a if condition else b
     return framework(condition).where(condition, a, b)
 
 
@@ -57,7 +68,7 @@ def widen(x):
     if lib.__name__ == "torch":
         return x.to(lib.promote_types(x.dtype, lib.float32))
     if lib is np:
-        return x.astype(np.promote_types(x.dtype, np.float32))
+        return x.astype(np.promote_types(x.dtype, np.float32), copy=False)
     return x if x.dtype == lib.float64 else lib.cast(x, lib.float32)
 
 
@@ -92,6 +103,22 @@ def scalar(value, like):
     return lib.constant(value, dtype=like.dtype if like.dtype == lib.float64 else lib.float32)
 
 
+def zeros_like(x):
+    """Zeros in the shape, dtype and framework of x."""
+    return framework(x).zeros_like(x)
+
+
+def constant(values, like):
+    """A NumPy array as an array of the framework, dtype and device of `like`."""
+    lib = framework(like)
+    if lib is np:
+        return values.astype(like.dtype)
+    if lib.__name__ == "torch":
+        # Not lib.tensor, which torch.compile takes for a copy of a tensor, with a warning.
+        return lib.as_tensor(values.copy(), dtype=like.dtype, device=like.device)
+    return lib.constant(values, dtype=like.dtype)
+
+
 def cast_like(x, like):
     """x in the dtype of `like`: a 0-d float64 scalar of the state may have widened it."""
     if getattr(x, "dtype", None) == like.dtype:
@@ -102,3 +129,26 @@ def cast_like(x, like):
     if lib is np:
         return np.asarray(x, dtype=like.dtype)[()]
     return lib.cast(x, like.dtype)
+
+
+def flatten(xs):
+    """All entries of a list of arrays, as one vector of the widest dtype among them."""
+    lib = framework(xs[0])
+    if lib.__name__ == "torch":
+        return lib.cat([x.reshape(-1) for x in xs])
+    if lib is np:
+        return np.concatenate([np.ravel(x) for x in xs])
+    widest = max((x.dtype for x in xs), key=lambda dtype: dtype.size)
+    return lib.concat([lib.reshape(lib.cast(x, widest), [-1]) for x in xs], axis=0)
+
+
+def unflatten(flat, like):
+    """The opposite of `flatten`: a vector as arrays of the shapes and dtypes of `like`."""
+    sizes = [math.prod(x.shape) for x in like]
+    if framework(flat).__name__ == "tensorflow":
+        pieces = framework(flat).split(flat, sizes)
+        pieces = [framework(flat).reshape(piece, x.shape) for piece, x in zip(pieces, like)]
+    else:
+        ends = list(accumulate(sizes))
+        pieces = [flat[end - size : end].reshape(x.shape) for size, end, x in zip(sizes, ends, like)]
+    return [cast_like(piece, like=x) for piece, x in zip(pieces, like)]

@@ -1,6 +1,8 @@
 """Gradient descent: the rule all others start from."""
 
-from course_lib.update_rules.rule import Rule, register, setting
+from course_lib.update_rules.inputs import learning_rate
+from course_lib.update_rules.registry import register
+from course_lib.update_rules.rule import Rule
 
 
 @register
@@ -38,7 +40,7 @@ def gradient_descent(lr):
     >>> rule.update(2 * w, rule.init(w), w)[0]
     array([-2.])
     """
-    lr = setting("lr", lr, least=0)
+    lr = learning_rate(lr)
 
     def init(w):
         return {}

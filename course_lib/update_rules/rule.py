@@ -1,13 +1,20 @@
 """What an update rule is, and the one place where a rule meets its caller."""
 
-import numpy as np
-
-from course_lib.update_rules.arrays import cast_like, framework, is_tensor, scalar
-from course_lib.validation import finite_array, number
+from course_lib.update_rules.arrays import (
+    cast_like, flatten, is_tensor, scalar, unflatten, widen,
+)
+from course_lib.update_rules.inputs import (
+    check_fits, check_lengths, check_state, gradient_at, parameters, setting,
+)
+from course_lib.update_rules.registry import rebuild
 
 
 class Rule:
     """An optimizer as two pure functions.
+
+    The formulas run in float32 at least: for narrower parameters the gradient comes
+    widened, the state stays wide, and the step is rounded at the end. In bfloat16 alone
+    a moving average with β = .999 would never forget.
 
     Parameters
     ----------
@@ -52,10 +59,25 @@ class Rule:
         """The learning rate the rule was made with (a number, a tensor, a schedule) or None."""
         return self.settings.get("lr")
 
+    @property
+    def options(self):
+        """Every setting that `replace` may change, by name, also of the parts of a chain."""
+        return dict(self.settings)
+
+    def replace(self, **changes):
+        """The same rule with some settings changed; a ValueError names one it has not."""
+        self._refuse_unknown(changes)
+        return rebuild(self.name, {**self.settings, **changes}) if changes else self
+
+    def _refuse_unknown(self, changes):
+        unknown = sorted(changes.keys() - self.options.keys())
+        if unknown:
+            raise ValueError(f"{unknown[0]} is no setting, or not of one part alone, of {self!r}")
+
     def init(self, w):
         """The state before the first update of w (any shape): a dict, with `t` = 0."""
         w = parameters("w", w)
-        return {**self._init(w), "t": scalar(0, like=w)}
+        return {**self._init(widen(w)), "t": scalar(0, like=w)}
 
     def update(self, g, state, w, lr=None):
         """The step to add to w, and the next state; nothing passed in is modified.
@@ -82,19 +104,44 @@ class Rule:
             If an argument is no array of floats, the shapes disagree, or lr is negative.
         """
         g, w = gradient_at(g, w)
-        if not isinstance(state, dict) or "t" not in state:
-            raise ValueError(f"state must come from init or the last update, got {state!r}")
+        check_state(state)
         lr = self.lr if lr is None else lr
         if callable(lr):
             step = state["t"] if is_tensor(state["t"]) else int(state["t"])
             lr = setting("lr", lr(step), least=0)
         elif lr is not None:
             lr = setting("lr", lr, least=0)
+        check_fits("lr", lr, w)
         t = state["t"] + 1
-        delta, state = self._formula(g, {**state, "t": t}, w, lr)
+        delta, state = self._formula(widen(g), {**state, "t": t}, widen(w), lr)
         if delta.shape != w.shape:
-            raise ValueError(f"lr must broadcast to w's shape {tuple(w.shape)}, got {tuple(delta.shape)}")
+            raise ValueError(f"delta must have w's shape {tuple(w.shape)}, got {tuple(delta.shape)}")
         return cast_like(delta, like=w), {**state, "t": t}
+
+    def update_all(self, gs, states, ws, lr=None, rules=None):
+        """One step of a whole model: lists of gradients, states and parameters.
+
+        What looks at the whole model, such as clipping by the global norm, sees all of it
+        here; everything else treats each array alone, as `update` does.
+
+        Parameters
+        ----------
+        gs, states, ws : lists of equal length
+            One gradient, state and array of parameters each, of any shapes.
+        lr : as in `update`, or a list with one for each array
+        rules : list of Rule, optional
+            For each array this rule, made with other settings (see `replace`).
+
+        Returns
+        -------
+        (deltas, states) : lists
+        """
+        lrs = lr if isinstance(lr, list) else [lr] * len(ws)
+        rules = rules or [self] * len(ws)
+        check_lengths(gs=gs, states=states, ws=ws, lr=lrs, rules=rules)
+        each = zip(rules, gs, states, ws, lrs)
+        steps = [rule.update(g, state, w, lr) for rule, g, state, w, lr in each]
+        return [delta for delta, _ in steps], [state for _, state in steps]
 
 
 class Transform:
@@ -108,123 +155,69 @@ class Transform:
         `init(w) -> state`.
     update : callable
         `update(g, state, w) -> (g, state)`.
+    whole_model : bool
+        True where the formula is about the model and not about each number alone, such as
+        its norm: `update_all` then shows it all arrays as one vector.
     """
 
-    def __init__(self, name, settings, init, update):
+    def __init__(self, name, settings, init, update, whole_model=False):
         self.name = name
         self.settings = dict(settings)
         self._init = init
         self._formula = update
+        self._whole_model = whole_model
 
     __repr__ = Rule.__repr__
+    options = Rule.options
+    replace = Rule.replace
+    _refuse_unknown = Rule._refuse_unknown
 
     def init(self, w):
         """The state before the first update of w: a dict."""
-        return self._init(parameters("w", w))
+        return self._init(widen(parameters("w", w)))
 
     def update(self, g, state, w):
         """The changed gradient, in g's dtype, and the next state; nothing is modified."""
         g, w = gradient_at(g, w)
-        changed, state = self._formula(g, state, w)
+        changed, state = self._formula(widen(g), state, widen(w))
         return cast_like(changed, like=g), state
 
+    def update_all(self, gs, states, ws, transforms=None):
+        """The changed gradients of a whole model, and the next states: lists.
 
-def parameters(name, x):
-    """x as an array of floats (a Python number as a NumPy scalar), or an error naming it."""
-    if isinstance(x, (int, float)) and not isinstance(x, bool):
-        return np.float64(x)
-    dtype = getattr(x, "dtype", None)
-    if dtype is None or not hasattr(x, "shape"):
-        raise TypeError(f"{name} must be an array or a tensor, got {x!r}")
-    library = framework(x)
-    if library is np:
-        # Kind "V": floats that NumPy itself does not know, such as bfloat16.
-        floating = dtype.kind in "fV"
-    elif library.__name__ == "torch":
-        floating = dtype.is_floating_point
-    else:
-        floating = dtype.is_floating
-    if not floating:
-        raise TypeError(f"{name} must have a float dtype, got {dtype}")
-    return x
-
-
-def gradient_at(g, w):
-    """g and w as arrays of floats of one shape, or an error naming the one that is wrong."""
-    g, w = parameters("g", g), parameters("w", w)
-    if g.shape != w.shape:
-        raise ValueError(f"g must have w's shape {tuple(w.shape)}, got {tuple(g.shape)}")
-    return g, w
+        `transforms` may hold this transform made with other settings, for each array one.
+        """
+        transforms = transforms or [self] * len(ws)
+        check_lengths(gs=gs, states=states, ws=ws, transforms=transforms)
+        if self._whole_model and len(ws) > 1:
+            differ = [each for each in transforms if each.settings != self.settings]
+            if differ:
+                raise ValueError(f"{self!r} is about the whole model, got also {differ[0]!r}")
+            pairs = [gradient_at(g, w) for g, w in zip(gs, ws)]
+            g, w = (flatten([widen(x) for x in xs]) for xs in zip(*pairs))
+            g, state = self.update(g, _join(states, ws), w)
+            return unflatten(g, like=gs), _part(state, states, ws)
+        each = zip(transforms, gs, states, ws)
+        changed = [transform.update(g, state, w) for transform, g, state, w in each]
+        return [g for g, _ in changed], [state for _, state in changed]
 
 
-def setting(name, value, **bounds):
-    """A setting of a rule: a number is checked; a schedule or a tensor is taken as it is.
-
-    A branch on a tensor's value would break `vmap` and `torch.compile`.
-    """
-    if callable(value) or is_tensor(value):
-        return value
-    if isinstance(value, np.ndarray) and value.ndim:
-        for entry in finite_array(name, value).flat:
-            number(name, entry, **bounds)
-        return value
-    return number(name, value, **bounds)
+def _is_array(key, states, ws):
+    return all(getattr(state[key], "shape", None) == w.shape for state, w in zip(states, ws))
 
 
-_REGISTRY = {}
+def _join(states, ws):
+    """One state for all: arrays like the parameters one after the other, scalars the first's."""
+    return {
+        key: flatten([state[key] for state in states]) if _is_array(key, states, ws) else value
+        for key, value in states[0].items()
+    }
 
 
-def register(factory):
-    """Make a rule or transform known by name, so that it can be rebuilt from its settings.
-
-    Parameters
-    ----------
-    factory : callable
-        `factory(**settings)` returns a `Rule` or `Transform` named `factory.__name__`.
-
-    Returns
-    -------
-    callable
-        The factory itself, so that `@register` may stand above its definition.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is not callable, or its name belongs to a rule of another module.
-    """
-    if not callable(factory):
-        raise TypeError(f"factory must be a function that makes a rule, got {factory!r}")
-    name = factory.__name__
-    # Running a notebook's cell twice may register again; taking another's name may not.
-    if name in _REGISTRY and _REGISTRY[name].__module__ != factory.__module__:
-        raise ValueError(f"factory must have a name of its own, {name!r} is taken")
-    _REGISTRY[name] = factory
-    return factory
-
-
-def rebuild(name, settings):
-    """The rule or transform with this name and these settings.
-
-    Parameters
-    ----------
-    name : str
-        A name of the book, or one given to `register`.
-    settings : dict
-        What `rule.settings` said.
-
-    Raises
-    ------
-    ValueError
-        If no rule of that name is registered.
-
-    Examples
-    --------
-    >>> from course_lib import gradient_descent
-    >>> rule = gradient_descent(lr=0.1)
-    >>> rebuild(rule.name, rule.settings)
-    gradient_descent(lr=0.1)
-    """
-    if name not in _REGISTRY:
-        known = ", ".join(sorted(_REGISTRY))
-        raise ValueError(f"name must be a registered rule ({known}), got {name!r}: call register first")
-    return _REGISTRY[name](**settings)
+def _part(state, states, ws):
+    parts = [dict(state) for _ in ws]
+    for key in state:
+        if key in states[0] and _is_array(key, states, ws):
+            for part, own in zip(parts, unflatten(state[key], [s[key] for s in states])):
+                part[key] = own
+    return parts

@@ -1,7 +1,9 @@
 """Gradient transforms: what may be done to a gradient before a rule turns it into a step."""
 
-from course_lib.update_rules.arrays import maximum, norm, widen
-from course_lib.update_rules.rule import Transform, register, setting
+from course_lib.update_rules.arrays import maximum, norm
+from course_lib.update_rules.inputs import mask_setting, masked, setting
+from course_lib.update_rules.registry import register
+from course_lib.update_rules.rule import Transform
 
 
 def _no_memory(w):
@@ -46,14 +48,15 @@ def clip_by_global_norm(max_norm):
     max_norm = setting("max_norm", max_norm, above=0)
 
     def update(g, state, w):
-        clipped = widen(g) / maximum(norm(g) / max_norm, 1.0)
+        clipped = g / maximum(norm(g) / max_norm, 1.0)
         return clipped, state
 
-    return Transform("clip_by_global_norm", {"max_norm": max_norm}, _no_memory, update)
+    settings = {"max_norm": max_norm}
+    return Transform("clip_by_global_norm", settings, _no_memory, update, whole_model=True)
 
 
 @register
-def add_decayed_weights(weight_decay):
+def add_decayed_weights(weight_decay, mask=None):
     """Add λw to the gradient: the gradient of a penalty ½λ‖w‖².
 
         g ← g + λ w
@@ -65,6 +68,9 @@ def add_decayed_weights(weight_decay):
     ----------
     weight_decay : float
         λ ≥ 0.
+    mask : array that broadcasts with w, or callable, optional
+        Where to decay: 1 or True yes, 0 or False no. A callable is given w and returns
+        this; see `matrices_only`. Everywhere, if it is None.
 
     Returns
     -------
@@ -87,8 +93,37 @@ def add_decayed_weights(weight_decay):
     array([ 0.1, -0.2])
     """
     weight_decay = setting("weight_decay", weight_decay, least=0)
+    mask = mask_setting(mask)
 
     def update(g, state, w):
-        return g + weight_decay * w, state
+        return g + weight_decay * masked(w, mask), state
 
-    return Transform("add_decayed_weights", {"weight_decay": weight_decay}, _no_memory, update)
+    settings = {"weight_decay": weight_decay, "mask": mask}
+    return Transform("add_decayed_weights", settings, _no_memory, update)
+
+
+@register
+def matrices_only(w):
+    """A mask for weight decay: arrays of two or more dimensions, and no others.
+
+    Biases and the gains of normalisation are vectors; shrinking them towards 0 is rarely
+    meant. For use where the parameters come one array at a time, as in `TorchOptimizer`
+    and `KerasOptimizer`; a flat vector of all parameters has lost its shapes and needs a
+    mask array.
+
+    Parameters
+    ----------
+    w : array
+
+    Returns
+    -------
+    float
+        1 or 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> matrices_only(np.zeros((3, 2))), matrices_only(np.zeros(3))
+    (1.0, 0.0)
+    """
+    return 1.0 if len(w.shape) > 1 else 0.0
