@@ -1,6 +1,7 @@
 """Real data that ships inside scikit-learn, split once and scaled honestly."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -108,7 +109,9 @@ def load(name, seed=0, *, standardize=True, validation=0.2, test=0.2):
     return Dataset(name, *splits, classes, features, target_scale)
 
 
+@lru_cache
 def _raw(name):
+    """The data as shipped; kept in memory, and never written into."""
     from sklearn import datasets
 
     if name == "diabetes":

@@ -1,6 +1,28 @@
-"""Training: take an objective or a model, a rule and a number of steps, and go."""
+"""Training: take an objective or a model, a rule and a number of steps, and go.
+
+What needs PyTorch loads it when it is first asked for.
+"""
+
+from importlib import import_module
 
 from course_lib.training.intervals import Interval, mean_interval
 from course_lib.training.minimization import Divergence, Trace, minimize
 
-__all__ = ["minimize", "Trace", "Divergence", "mean_interval", "Interval"]
+_WHERE = {
+    "fit": "fitting", "History": "fitting",
+    "compare": "comparison", "Comparison": "comparison", "MethodResult": "comparison",
+    "Task": "tasks", "Draw": "tasks", "quadratic_task": "tasks",
+    "logistic_task": "data_tasks", "mlp_task": "data_tasks", "module_task": "data_tasks",
+}
+
+__all__ = ["minimize", "Trace", "Divergence", "mean_interval", "Interval", *_WHERE]
+
+
+def __getattr__(name):
+    if name in _WHERE:
+        return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,85 @@
+"""What a parameter group of PyTorch may say about a rule, and the rule it then gets."""
+
+import inspect
+from numbers import Number
+
+import torch
+
+from course_lib.update_rules.inputs import parameters, setting
+from course_lib.update_rules.registry import _REGISTRY
+
+# Settings of torch's own optimizers that no rule of the book has under that name.
+_TORCHS_NAMES = {"alpha", "betas", "capturable", "differentiable", "foreach", "fused", "maximize"}
+
+
+class GroupRules:
+    """A rule, made again with the settings of each group.
+
+    Parameters
+    ----------
+    rule : Rule
+
+    Attributes
+    ----------
+    defaults : dict
+        Every number and switch among the rule's settings: what a group may set.
+    """
+
+    def __init__(self, rule):
+        self.rule = rule
+        self.defaults = {k: v for k, v in rule.options.items() if isinstance(v, (bool, int, float))}
+        if rule.lr is not None:
+            lr = float(rule.lr(0)) if callable(rule.lr) else rule.lr
+            # Schedulers of torch write into a tensor, and the rule's is not theirs.
+            self.defaults["lr"] = lr.detach().clone() if isinstance(lr, torch.Tensor) else lr
+        self._made = {}
+
+    def __call__(self, group):
+        """The rule with the group's settings; `lr` is handed over at each step instead."""
+        changes = {}
+        for name, default in self.defaults.items():
+            value = group[name]
+            if not isinstance(value, (Number, torch.Tensor)):
+                raise TypeError(f"{name} of a group must be a number, got {value!r}")
+            if name != "lr" and value != default:
+                changes[name] = value
+        key = tuple(changes.items())
+        if key not in self._made:
+            if len(self._made) > 99:  # some setting changes at every step
+                self._made.clear()
+            self._made[key] = self.rule.replace(**changes)
+        return self._made[key]
+
+    def check(self, group):
+        """An error if a new group sets what the rule has not, or sets it wrongly."""
+        unknown = sorted(group.keys() & (_setting_names() - self.defaults.keys()))
+        if unknown:
+            allowed = ", ".join(self.defaults)
+            raise ValueError(f"a group may set {allowed}, got {unknown[0]} for {self.rule!r}")
+        whole = {**self.defaults, **group}
+        self(whole)
+        if "lr" in self.defaults:
+            setting("lr", whole["lr"], least=0)
+
+
+def kind(rule):
+    """The names of a rule and of its parts, without their settings."""
+    parts = getattr(rule, "_parts", ())
+    return f"{rule.name}({', '.join(map(kind, parts))})" if parts else rule.name
+
+
+def floats_once(params):
+    """The parameters of a group without repetition: tied weights make one step, not two."""
+    if isinstance(params, set):
+        return params  # which torch refuses
+    kept = {}
+    for each in [params] if isinstance(params, torch.Tensor) else params:
+        tensor = each[1] if isinstance(each, tuple) else each
+        kept.setdefault(id(parameters("params", tensor)), each)
+    return list(kept.values())
+
+
+def _setting_names():
+    """What some optimizer has as a setting: a group that sets it means something by it."""
+    factories = [factory for factory in _REGISTRY.values() if inspect.isfunction(factory)]
+    return _TORCHS_NAMES.union(*(inspect.signature(each).parameters for each in factories))

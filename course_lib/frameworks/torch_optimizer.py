@@ -1,0 +1,223 @@
+"""A rule of the book as an optimizer of PyTorch."""
+
+from contextlib import contextmanager
+
+import torch
+
+from course_lib.frameworks.parameter_groups import GroupRules, floats_once, kind
+from course_lib.frameworks.saved_states import states_in
+from course_lib.update_rules import Rule
+from course_lib.validation import one_of
+
+
+class TorchOptimizer(torch.optim.Optimizer):
+    """Run any rule on the parameters of a PyTorch module.
+
+    It is used as torch's own optimizers are: parameter groups, closures, hooks,
+    `state_dict`, learning-rate schedulers. A group may set `lr` and every other number
+    or switch among the rule's settings. Transforms that look at the whole model, such as
+    `clip_by_global_norm`, see all parameters of all groups. A parameter without a
+    gradient is left alone, with its state.
+
+    Parameters
+    ----------
+    params : iterable of tensors, of (name, tensor) pairs, or of dicts
+        As for `torch.optim.Optimizer`. A tensor given twice in a group is taken once.
+    rule : Rule
+        With a schedule as its `lr`, every group without a rate of its own follows the
+        schedule, at the number of steps made; `group["lr"]` shows the present rate, and
+        neither you nor a scheduler of torch may set it.
+    check_finite : bool or "skip"
+        What to do when a gradient holds NaN or infinity: raise an error that names the
+        parameter (True), leave the whole step out and count it in `skipped` ("skip"), or
+        do not look (False). Looking makes a GPU wait once a step.
+
+    Attributes
+    ----------
+    rule : Rule
+    skipped : int
+        How many steps were left out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is wrong, or a group sets what is no setting of the rule.
+    FloatingPointError
+        From `step`, before anything is changed, if a gradient is not finite.
+
+    Examples
+    --------
+    >>> from course_lib import adam
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> optimizer = TorchOptimizer(layer.parameters(), adam(lr=0.1))
+    >>> before = layer.bias.item()
+    >>> layer(torch.ones(4, 2)).mean().backward()
+    >>> optimizer.step()
+    >>> round(layer.bias.item() - before, 4)
+    -0.1
+    """
+
+    def __init__(self, params, rule, *, check_finite=True):
+        if not isinstance(rule, Rule):
+            raise TypeError(f"rule must be a Rule, such as adam(lr=1e-3), got {rule!r}")
+        self.rule = rule
+        self.check_finite = one_of("check_finite", check_finite, (True, False, "skip"))
+        self.skipped = 0
+        self._rule_of = GroupRules(rule)
+        self._last_rule = {}  # by parameter: with other settings a rule may remember more
+        super().__init__(params, dict(self._rule_of.defaults))
+
+    def __getstate__(self):
+        own = ("rule", "check_finite", "skipped", "_rule_of", "_last_rule")
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
+
+    def add_param_group(self, param_group):
+        """Add a group of parameters, with settings of its own, also during training."""
+        if isinstance(param_group, dict):
+            self._rule_of.check(param_group)
+            follows = callable(self.rule.lr) and "lr" not in param_group
+            param_group = {
+                **param_group,
+                "params": floats_once(param_group["params"]),
+                "rule": kind(self.rule),
+                "scheduled_lr": self.defaults["lr"] if follows else None,
+            }
+        super().add_param_group(param_group)
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """One step of every parameter that has a gradient.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Computes the gradients again and returns the loss.
+
+        Returns
+        -------
+        The closure's loss, or None.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        entries = [
+            (group, i, w) for group in self.param_groups
+            for i, w in enumerate(group["params"]) if w.grad is not None
+        ]
+        if not entries:
+            return loss
+        ws = [w for *_, w in entries]
+        gs = [w.grad.to_dense() if w.grad.is_sparse else w.grad for w in ws]
+        if self.check_finite and not self._are_finite(gs, entries):
+            self.skipped += 1
+            return loss
+        rules = {id(group): self._rule_of(group) for group in self.param_groups}
+        rules = [rules[id(group)] for group, *_ in entries]
+        self._follow_schedule()
+        lrs = [group.get("lr") for group, *_ in entries]
+        states = [self._state_of(w, rule) for w, rule in zip(ws, rules)]
+        deltas, states = self.rule.update_all(gs, states, ws, lrs, rules)
+        for w, g, rule, delta, state in zip(ws, gs, rules, deltas, states):
+            self.state[w] = _owned(state, w, g)
+            self._last_rule[w] = rule
+            w.add_(delta)
+        return loss
+
+    def load_state_dict(self, state_dict):
+        """Go on from a `state_dict()`: every entry keeps its dtype, so the run is the same.
+
+        Parameters
+        ----------
+        state_dict : dict
+            From an optimizer of the same rule over parameters of the same shapes;
+            anything else is a ValueError, and changes nothing. As with torch's own, the
+            settings of its groups take the place of ours.
+        """
+        # torch's own method would round every entry to the parameter's dtype.
+        kept = {}
+
+        def keep(_, given):
+            kept.update(states_in(given, self.param_groups, self._rule_of))
+
+        def restore(_):
+            self.state.update(kept)
+
+        hooks = [
+            self.register_load_state_dict_pre_hook(keep),
+            self.register_load_state_dict_post_hook(restore, prepend=True),
+        ]
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    @contextmanager
+    def averaged_weights(self):
+        """Within the block the parameters are their averages, which `weight_ema` keeps."""
+        averages = {w: state["average"] for w, state in self.state.items() if "average" in state}
+        if not averages:
+            raise ValueError(f"rule must be weight_ema(…), after a step, got {self.rule!r}")
+        weights = {w: w.detach().clone() for w in averages}
+        try:
+            _assign(averages)
+            yield
+        finally:
+            _assign(weights)
+
+    def _state_of(self, w, rule):
+        state = self.state.get(w)
+        if state and self._last_rule.get(w) is rule:
+            return state
+        return {**rule.init(w), **(state or {})}
+
+    def _follow_schedule(self):
+        groups = [group for group in self.param_groups if group["scheduled_lr"] is not None]
+        for group in groups:
+            if "initial_lr" in group or group["lr"] != group["scheduled_lr"]:
+                raise ValueError(
+                    f"lr must be set by the rule's schedule {self.rule.lr!r} alone, not by a "
+                    f"scheduler of torch or by hand as well, got {group['lr']!r}"
+                )
+        if groups:
+            counts = [state["t"] for state in self.state.values() if state]
+            counts = [t.to(counts[0].device) for t in counts]
+            rate = float(self.rule.lr(int(torch.stack(counts).max()) if counts else 0))
+            for group in groups:
+                group["lr"] = group["scheduled_lr"] = rate
+
+    def _are_finite(self, gs, entries):
+        flags = torch.stack([g.isfinite().all().to(gs[0].device) for g in gs]).tolist()
+        if all(flags):
+            return True
+        if self.check_finite == "skip":
+            return False
+        wrong = flags.index(False)
+        count = int((~gs[wrong].isfinite()).sum())
+        raise FloatingPointError(
+            f"the gradient of {self._name(*entries[wrong])} must be finite, got NaN or infinity "
+            f"in {count} of {gs[wrong].numel()} entries; no step was made"
+        )
+
+    def _name(self, group, i, w):
+        if "param_names" in group:
+            return group["param_names"][i]
+        number = next(n for n, each in enumerate(self.param_groups) if each is group)
+        return f"parameter {i} of group {number}, of shape {tuple(w.shape)},"
+
+
+def _owned(state, w, g):
+    """The state, sharing no memory with what is written into: w, and g by zero_grad."""
+    written = {_memory(w), _memory(g)}
+    return {k: v.clone() if _memory(v) in written else v for k, v in state.items()}
+
+
+def _memory(x):
+    return x.untyped_storage().data_ptr() if isinstance(x, torch.Tensor) else None
+
+
+@torch.no_grad()
+def _assign(values):
+    for w, value in values.items():
+        w.copy_(value)

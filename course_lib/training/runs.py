@@ -1,0 +1,140 @@
+"""Many runs of one method: every learning rate and every seed, in one batch or one by one."""
+
+import numpy as np
+import torch
+from torch.func import vmap
+
+from course_lib.notebook import progress
+from course_lib.update_rules import Rule
+
+
+def run_together(method, task, rates, seeds, steps, dtype):
+    """All runs of a method as one batch [rates · seeds, D], by vmap.
+
+    Returns
+    -------
+    validation, validation_loss, test : arrays [rates, seeds]
+        The metric and the loss after the last step; infinite where w is not finite.
+    curve : array [rates, seeds, steps]
+        The loss of each batch, before its step.
+    diverged : array [rates, seeds] of bool
+    """
+    data = _Data(task, seeds, steps, dtype)
+    lr = torch.tensor(np.repeat(rates, len(seeds)))
+
+    def spread(x):
+        return x.repeat(len(rates), *[1] * (x.dim() - 1))
+
+    batches = ([spread(each) for each in data.batch(t)] for t in range(steps))
+    parts = {name: [spread(each) for each in part] for name, part in data.parts.items()}
+    outcome = _train(method, task, vmap, lr, spread(data.w0), _watched(batches, task, steps), parts)
+    return [each.reshape(len(rates), len(seeds), *each.shape[1:]) for each in outcome]
+
+
+def run_one_by_one(method, task, rates, seeds, steps, dtype):
+    """The same runs, one after the other: for what vmap cannot do, and to check it."""
+    data = _Data(task, seeds, steps, dtype)
+    outcomes = []
+    for lr in rates:
+        for i in range(len(seeds)):
+            batches = ([each[i] for each in data.batch(t)] for t in range(steps))
+            parts = {name: [each[i] for each in part] for name, part in data.parts.items()}
+            watched = _watched(batches, task, steps)
+            rate = torch.tensor(lr, dtype=torch.float64)
+            outcomes.append(_train(method, task, lambda f: f, rate, data.w0[i], watched, parts))
+    stacked = [np.stack(each) for each in zip(*outcomes)]
+    return [each.reshape(len(rates), len(seeds), *each.shape[1:]) for each in stacked]
+
+
+class _Data:
+    """What the seeds draw, stacked: w0 [seeds, D], x [seeds, samples, …], y [seeds, samples]."""
+
+    def __init__(self, task, seeds, steps, dtype):
+        dtype = getattr(torch, dtype)
+        draws = [task.draw(seed) for seed in seeds]
+        try:
+            self.w0 = torch.stack([torch.as_tensor(draw.w0) for draw in draws]).to(dtype)
+            self.parts = {
+                name: [_stacked([getattr(draw, name)[i] for draw in draws], dtype) for i in (0, 1)]
+                for name in ("train", "validation", "test")
+            }
+        except RuntimeError as error:
+            raise ValueError(f"task must draw the same shapes for every seed: {error}") from None
+        samples = self.parts["train"][0].shape[1]
+        size = task.batch_size or samples
+        if size > samples:
+            raise ValueError(f"batch_size must be at most {samples}, the training samples, got {size}")
+        self.order = None
+        if size < samples:
+            orders = [batch_order(samples, size, steps, seed) for seed in seeds]
+            self.order = torch.tensor(np.stack(orders, axis=1))
+
+    def batch(self, t):
+        """The batches of step t: x [seeds, batch, …] and y [seeds, batch]."""
+        if self.order is None:
+            return self.parts["train"]
+        seeds = torch.arange(len(self.w0))[:, None]
+        return [each[seeds, self.order[t]] for each in self.parts["train"]]
+
+
+def batch_order(samples, batch_size, steps, seed):
+    """Which samples make each batch [steps, batch_size]: shuffled anew every epoch.
+
+    What an epoch leaves over, less than one batch, is left out of that epoch.
+    """
+    rng = np.random.default_rng(seed)
+    per_epoch = samples // batch_size
+    epochs = -(-steps // per_epoch)
+    orders = [rng.permutation(samples)[: per_epoch * batch_size] for _ in range(epochs)]
+    return np.concatenate(orders).reshape(-1, batch_size)[:steps]
+
+
+def _stacked(tensors, dtype):
+    stacked = torch.stack([torch.as_tensor(each) for each in tensors])
+    return stacked.to(dtype) if stacked.is_floating_point() else stacked
+
+
+def _watched(batches, task, steps):
+    for t in progress(range(steps), task.name):
+        yield next(batches)
+
+
+def _train(method, task, batched, lr, w, batches, parts):
+    """Train from w; `batched` is vmap for many runs, or does nothing to the functions of one."""
+    loss_of, metric_of = batched(task.loss), batched(task.metric)
+    state = batched(lambda lr, w: _init(method, lr, w))(lr, w)
+    update = batched(lambda lr, g, state, w: _update(method, lr, g, state, w))
+    start = [metric_of(w, *parts["validation"]), loss_of(w, *parts["validation"])]
+    curve = []
+    for x, y in batches:
+        loss = loss_of(w.requires_grad_(), x, y)
+        # The runs are independent: the gradient of the sum holds the gradient of each.
+        (g,) = torch.autograd.grad(loss.sum(), w)
+        with torch.no_grad():
+            w = w.detach()
+            delta, state = update(lr, g, state, w)
+            w = w + delta
+        curve.append(loss.detach())
+    lost = ~w.isfinite().all(-1)
+    end = [metric_of(w, *parts["validation"]), loss_of(w, *parts["validation"]), metric_of(w, *parts["test"])]
+    end = [torch.where(lost | value.isnan(), torch.inf, value) for value in end]
+    worse = (end[0] >= start[0]) & (end[1] > 2 * start[1])
+    diverged = lost | worse
+    return [each.numpy() for each in (*end, torch.stack(curve, -1), diverged)]
+
+
+def _init(method, lr, w):
+    state = _rule(method, lr).init(w)
+    # A number in the state of a reader's rule becomes a tensor: each run has its own.
+    return {key: torch.as_tensor(value, dtype=getattr(value, "dtype", torch.float64)) for key, value in state.items()}
+
+
+def _update(method, lr, g, state, w):
+    return _rule(method, lr).update(g, state, w, lr if isinstance(method, Rule) else None)
+
+
+def _rule(method, lr):
+    rule = method if isinstance(method, Rule) else method(lr)
+    if not isinstance(rule, Rule):
+        raise TypeError(f"methods must be rules, or functions of lr that return one, got {rule!r}")
+    return rule
