@@ -101,6 +101,29 @@ def test_norm_is_the_euclidean_one(values):
     assert float(arrays.norm(torch.tensor(x))) == pytest.approx(float(np.linalg.norm(x)), rel=1e-14, abs=1e-150)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")   # when forward mode is first used
+def test_derivative_of_the_root_is_0_at_0():
+    def total(x):
+        return arrays.sqrt(x).sum()
+
+    x = torch.tensor([0.0, 4.0, 0.0], dtype=torch.float64)
+    leaf = x.clone().requires_grad_()
+    total(leaf).backward()
+    for derivative in (leaf.grad, torch.func.grad(total)(x), torch.func.vmap(torch.func.grad(total))(x[None])[0],
+                       torch.func.grad(lambda x: torch.func.vmap(total)(x[None]).sum())(x)):
+        assert derivative.tolist() == [0, 0.25, 0]
+    assert torch.func.hessian(total)(x).diagonal().tolist() == [0, -1 / 32, 0]
+
+
+def test_root_of_numbers_below_0_is_told_in_every_mode():
+    x = torch.tensor([-1.0, torch.nan, 5e-324, torch.inf], dtype=torch.float64)
+    expected = [torch.nan, torch.nan, 5e-324**0.5, torch.inf]
+    for found in (arrays.sqrt(x), arrays.sqrt(x.clone().requires_grad_()).detach()):
+        np.testing.assert_array_equal(found, expected)
+    with torch.no_grad():
+        np.testing.assert_array_equal(arrays.sqrt(x), expected)
+
+
 def test_norm_of_zero_has_a_finite_gradient():
     x = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     arrays.norm(x).backward()
@@ -147,3 +170,30 @@ def test_cast_like_takes_the_dtype_and_keeps_what_has_it(make):
 def test_cast_like_takes_python_numbers_and_numpy_scalars():
     assert arrays.cast_like(2.5, like=np.float32(1)).dtype == np.float32
     assert arrays.cast_like(np.float64(2.5), like=np.float16(1)) == 2.5
+
+
+# ---- several arrays
+
+@every_library
+def test_a_flat_vector_goes_back_into_its_arrays(make):
+    xs = [make(np.arange(n).reshape(shape) + 0.5, dtype) for n, shape, dtype in (
+        (6, (2, 3), "float32"), (1, (), "float64"), (0, (0, 2), "float16"), (3, (3, 1), "float16"),
+    )]
+    flat = arrays.flatten(xs)
+    assert "float64" in str(flat.dtype) and tuple(flat.shape) == (10,)
+    np.testing.assert_array_equal(np.asarray(flat), [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 0.5, 0.5, 1.5, 2.5])
+    for back, x in zip(arrays.unflatten(2 * flat, like=xs), xs, strict=True):
+        assert back.dtype == x.dtype and back.shape == x.shape
+        np.testing.assert_array_equal(np.asarray(back), 2 * np.asarray(x))
+
+
+@every_library
+def test_constant_takes_dtype_and_framework(make):
+    like = make(X, "float32")
+    found = arrays.constant(np.array([True, False]), like=like)
+    assert found.dtype == like.dtype and arrays.framework(found) is arrays.framework(like)
+    np.testing.assert_array_equal(np.asarray(found), [1, 0])
+
+
+def test_where_takes_a_bool_for_all():
+    assert arrays.where(True, "a", "b") == "a" and arrays.where(False, "a", "b") == "b"

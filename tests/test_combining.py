@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from course_lib.update_rules import (
-    Rule, Transform, add_decayed_weights, chain, clip_by_global_norm, gradient_descent, rebuild,
+    Rule, Transform, add_decayed_weights, adamw, chain, clip_by_global_norm, describe, gradient_descent, momentum, rebuild,
 )
 
 W, G = np.array([1.0, -1.0]), np.array([6.0, 8.0])
@@ -40,10 +40,7 @@ def test_a_chain_of_one_is_the_rule():
 
 def test_a_chain_in_a_chain_is_flat():
     nested, flat = chain(CLIP, chain(DECAY, chain(DESCENT))), chain(CLIP, DECAY, DESCENT)
-    assert repr(nested) == repr(flat) and nested.settings == flat.settings
-    assert [part["name"] for part in flat.settings["parts"]] == [
-        "clip_by_global_norm", "add_decayed_weights", "gradient_descent",
-    ]
+    assert repr(nested) == repr(flat) and nested.settings == flat.settings == {"parts": [CLIP, DECAY, DESCENT]}
     np.testing.assert_array_equal(step(nested), step(flat))
 
 
@@ -75,11 +72,32 @@ def test_each_part_keeps_its_own_state():
 
 def test_a_chain_is_saved_as_its_parts():
     rule = chain(DECAY, CLIP, DESCENT)
-    again = rebuild(rule.name, json.loads(json.dumps(rule.settings)))
-    np.testing.assert_array_equal(step(again), step(rule))
+    saved = json.loads(json.dumps(describe(rule)))
+    assert [part["name"] for part in saved["settings"]["parts"]] == [
+        "add_decayed_weights", "clip_by_global_norm", "gradient_descent",
+    ]
+    np.testing.assert_array_equal(step(rebuild(**saved)), step(rule))
+    np.testing.assert_array_equal(step(rebuild(rule.name, rule.settings)), step(rule))
     with pytest.raises(ValueError, match="'averaging'.*register"):
-        saved = chain(averaging(), DESCENT)
-        rebuild(saved.name, saved.settings)
+        describe(chain(averaging(), DESCENT))
+
+
+def test_settings_of_all_parts_are_options_of_the_chain():
+    rule = chain(CLIP, DECAY, momentum(0.1, beta=0.5))
+    assert rule.options == {
+        "max_norm": 5.0, "weight_decay": 3.0, "mask": None, "lr": 0.1, "beta": 0.5, "dampening": 0.0, "nesterov": False,
+    }
+    changed = rule.replace(max_norm=2.0, beta=0.25)
+    assert changed.options == {**rule.options, "max_norm": 2.0, "beta": 0.25}
+    assert [part.name for part in changed.settings["parts"]] == ["clip_by_global_norm", "add_decayed_weights", "momentum"]
+    assert rule.options["max_norm"] == 5.0
+
+
+def test_a_setting_that_two_parts_have_is_neithers():
+    rule = chain(DECAY, adamw(0.1))
+    assert "weight_decay" not in rule.options and rule.options["lr"] == 0.1
+    with pytest.raises(ValueError, match="weight_decay is no setting, or not of one part alone"):
+        rule.replace(weight_decay=0.5)
 
 
 @pytest.mark.parametrize("parts, kinds", [

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.update_rules import Rule, Transform, gradient_descent, rebuild, register
-from course_lib.update_rules.rule import _REGISTRY
+from course_lib.update_rules import Rule, Transform, gradient_descent, momentum
 
 RULE = gradient_descent(lr=0.1)
 W = np.array([1.0, 2.0])
@@ -61,9 +60,17 @@ def test_bad_rate_from_a_schedule_is_named(rate, error):
     assert said.startswith("lr must be") and repr(rate) in said
 
 
-def test_lr_that_would_change_the_shape_is_refused():
-    said = message(ValueError, RULE.update, W, RULE.init(W), W, lr=np.ones((3, 1)))
-    assert "lr must broadcast to w's shape (2,)" in said and "(3, 2)" in said
+@pytest.mark.parametrize("shape", [(3, 1), (3,), (1, 1), (1, 2)], ids=str)
+def test_lr_that_does_not_fit_is_refused(shape):
+    for lr, w in ((np.ones(shape), W), (torch.ones(shape), torch.ones(2)), (torch.ones(shape), torch.tensor(W))):
+        said = message(ValueError, RULE.update, w, RULE.init(w), w, lr=lr)
+        assert said == f"lr must broadcast to w's shape (2,), got shape {shape}"
+
+
+def test_a_formula_that_loses_the_shape_is_told():
+    summed = Rule("summed", {}, lambda w: {}, lambda g, state, w, lr: (-g.sum(), state))
+    said = message(ValueError, summed.update, W, summed.init(W), W)
+    assert said == "delta must have w's shape (2,), got ()"
 
 
 def test_tensors_are_never_branched_on():
@@ -116,28 +123,22 @@ def test_a_rule_cannot_lose_the_count():
     assert state == {"t": 5.0}
 
 
+def test_settings_are_changed_in_a_copy():
+    rule = momentum(0.1, beta=0.5)
+    changed = rule.replace(beta=0.25, nesterov=True)
+    assert repr(changed) == "momentum(lr=0.1, beta=0.25, dampening=0.0, nesterov=True)"
+    assert repr(rule) == "momentum(lr=0.1, beta=0.5, dampening=0.0, nesterov=False)"
+    assert rule.replace() is rule
+    assert message(ValueError, rule.replace, beta=1.5).startswith("beta must be finite and >= 0 and < 1")
+    assert message(ValueError, rule.replace, rho=0.5).startswith("rho is no setting")
+    assert "'heavy'" in message(ValueError, heavy(0.5).replace, beta=0.25), "unknown to the registry"
+    rule.options["beta"] = 0.75
+    assert rule.options["beta"] == 0.5, "options are a copy"
+
+
 def test_transform_checks_what_it_gets():
     double = Transform("double", {}, lambda w: {}, lambda g, state, w: (2 * g, state))
     assert message(TypeError, double.init, [1]).startswith("w must be an array")
     assert "g must have w's shape (2,), got (3,)" in message(ValueError, double.update, np.ones(3), {}, W)
     changed, _ = double.update(W.astype(np.float16), {}, W)
     assert changed.dtype == np.float16
-
-
-def test_registered_rule_is_rebuilt_and_an_unknown_one_is_told(monkeypatch):
-    said = message(ValueError, rebuild, "heavy", {"beta": 0.5})
-    assert "'heavy'" in said and "gradient_descent" in said and "register" in said
-    monkeypatch.setitem(_REGISTRY, "heavy", None)   # so that it is gone again after the test
-    del _REGISTRY["heavy"]
-    assert register(heavy) is heavy
-    assert rebuild("heavy", {"beta": 0.5}).settings == {"beta": 0.5}
-    register(heavy)   # a notebook's cell may run twice
-
-
-def test_names_are_not_taken_from_others():
-    def gradient_descent(lr):
-        """Only the name is the book's."""
-
-    assert "'gradient_descent' is taken" in message(ValueError, register, gradient_descent)
-    assert repr(3) in message(TypeError, register, 3)
-    assert rebuild("gradient_descent", {"lr": 1.0}).lr == 1.0

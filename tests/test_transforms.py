@@ -7,7 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course_lib.update_rules import add_decayed_weights, chain, clip_by_global_norm, gradient_descent
+from course_lib.update_rules import (
+    adamw, add_decayed_weights, chain, clip_by_global_norm, gradient_descent, lion, matrices_only,
+)
 
 vectors = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=8).map(np.array)
 bounds = st.floats(1e-3, 1e3)
@@ -131,3 +133,98 @@ def test_settings_at_the_edge_are_allowed():
     w = np.array([1.0])
     assert add_decayed_weights(0).update(w, {}, 5 * w)[0] == 1.0
     assert clipped(w, 1e-300) == 1e-300
+
+
+# ---- masks
+
+W = np.array([[1.0, -2.0, 4.0], [3.0, 5.0, -6.0]])
+MASK = np.array([1, 0, 1])
+DECAYING = {
+    "add_decayed_weights": lambda mask: chain(add_decayed_weights(0.5, mask), gradient_descent(0.5)),
+    "adamw": lambda mask: adamw(0.5, weight_decay=0.5, mask=mask),
+    "lion": lambda mask: lion(0.5, weight_decay=0.5, mask=mask),
+}
+every_decay = pytest.mark.parametrize("make", DECAYING.values(), ids=DECAYING)
+
+
+def decay(rule, w):
+    """Return what a rule adds to w where there is no gradient."""
+    delta, _ = rule.update(0 * w, rule.init(w), w)
+    return np.asarray(delta)
+
+
+MASKS = {
+    "none": (None, 1), "numbers": (MASK, MASK), "booleans": (MASK.astype(bool), MASK),
+    "float32": (MASK.astype(np.float32), MASK), "list": ([1, 0, 1], MASK), "row": (MASK[None], MASK),
+    "column": ([[True], [False]], [[1], [0]]), "0-d": (np.array(0), 0), "true": (True, 1), "zero": (0.0, 0),
+    "matrices_only": (matrices_only, 1), "where": (lambda w: w > 0, W > 0), "ones": (lambda w: np.ones(3), 1),
+    "never": (lambda w: False, 0), "never in numpy": (lambda w: np.bool_(False), 0), "if": (lambda w: w.ndim == 2, 1),
+}
+
+
+@every_decay
+@pytest.mark.parametrize("mask, kept", MASKS.values(), ids=MASKS)
+def test_decay_goes_where_the_mask_is_1(make, mask, kept):
+    np.testing.assert_array_equal(decay(make(mask), W), -0.25 * np.asarray(kept) * W)
+    tensor = decay(make(mask), torch.tensor(W, dtype=torch.float32))
+    assert tensor.dtype == np.float32
+    np.testing.assert_array_equal(tensor, -0.25 * np.asarray(kept) * W)
+
+
+@every_decay
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.float16, torch.float64])
+def test_mask_may_be_a_tensor(make, dtype):
+    mask, w = torch.tensor(MASK).to(dtype), torch.tensor(W, dtype=torch.float32)
+    delta = decay(make(mask), w)
+    assert delta.dtype == np.float32
+    np.testing.assert_array_equal(delta, -0.25 * MASK * W)
+
+
+@every_decay
+def test_mask_beside_tensorflow(make):
+    tf = pytest.importorskip("tensorflow")
+    for mask in (MASK, tf.constant(MASK), tf.constant(MASK > 0), lambda w: w[0] != -2):
+        np.testing.assert_array_equal(decay(make(mask), tf.constant(W)), -0.25 * MASK * W)
+
+
+@every_decay
+def test_mask_is_kept_as_it_was(make):
+    mask = np.array([1, 0, 1])
+    rule = make(mask)
+    mask[:] = 0
+    np.testing.assert_array_equal(decay(rule, W), -0.25 * MASK * W)
+    frozen = np.broadcast_to(MASK, W.shape)
+    for mask in (frozen, lambda w: frozen):
+        np.testing.assert_array_equal(decay(make(mask), torch.tensor(W)), -0.25 * MASK * W)
+
+
+@every_decay
+def test_mask_under_vmap_and_compile(make):
+    w, rule = torch.tensor(np.stack([W, 2 * W])), make(MASK)
+    batched = torch.func.vmap(lambda w: rule.update(0 * w, rule.init(w), w)[0])(w)
+    np.testing.assert_array_equal(batched, -0.25 * MASK * np.stack([W, 2 * W]))
+    compiled = torch.compile(rule.update, fullgraph=True, backend="eager")
+    np.testing.assert_array_equal(compiled(0 * w[0], rule.init(w[0]), w[0])[0], -0.25 * MASK * W)
+
+
+def test_matrices_and_filters_decay_and_vectors_do_not():
+    rule = DECAYING["adamw"](matrices_only)
+    for shape, factor in (((), 0), ((3,), 0), ((2, 3), 1), ((2, 3, 1, 1), 1)):
+        np.testing.assert_array_equal(decay(rule, np.ones(shape)), -0.25 * factor * np.ones(shape))
+
+
+@every_decay
+@pytest.mark.parametrize("shape", [(2,), (4,), (3, 3), (2, 1, 3), (2, 3, 1)], ids=str)
+def test_mask_that_does_not_fit_is_named(make, shape):
+    for mask in (np.ones(shape), torch.ones(shape), lambda w: np.ones(shape), lambda w: torch.ones(shape)):
+        w = W if not isinstance(mask, torch.Tensor) else torch.tensor(W)
+        with pytest.raises(ValueError) as caught:
+            decay(make(mask), w)
+        assert str(caught.value) == f"mask must broadcast to w's shape (2, 3), got shape {shape}"
+
+
+@every_decay
+@pytest.mark.parametrize("bad", [2, -1, [1, 2], [0.5], np.array([np.nan]), "matrices", [None], {}], ids=repr)
+def test_what_is_no_mask_is_refused(make, bad):
+    with pytest.raises((TypeError, ValueError), match="mask must be an array of 0 and 1, or a function of w, got"):
+        make(bad)
