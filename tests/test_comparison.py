@@ -242,7 +242,7 @@ OK = {"methods": {"d": gradient_descent}, "task": MLP, "learning_rates": [0.1], 
     ({"steps": 0}, ValueError, "steps must be at least 1"),
     ({"dtype": "float16"}, ValueError, "dtype must be one of"),
     ({"task": mlp_task("iris", batch_size=91)}, ValueError, "batch_size must be at most 90"),
-], ids=str)
+])
 def test_bad_arguments_are_named(change, error, told):
     with pytest.raises(error) as caught:
         compare(**{**OK, **change})

@@ -115,7 +115,7 @@ def test_a_quadratic_has_the_gradient_noise_it_promises():
     (lambda: logistic_task("diabetes"), ValueError, "dataset must have labels"),
     (lambda: module_task(lambda m, n: 3, "iris"), TypeError, "make must return a torch.nn.Module"),
     (lambda: module_task(lambda m, n: torch.nn.BatchNorm1d(m), "iris"), ValueError, "without buffers"),
-], ids=str)
+])
 def test_bad_arguments_are_named(call, error, told):
     with pytest.raises(error) as caught:
         call()
