@@ -1,5 +1,7 @@
 """Arrays of every framework, and runs of a rule: what the tests of update rules share."""
 
+import re
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -47,3 +49,8 @@ def steps(rule, w, gradients, **options):
         delta, state = rule.update(g, state, w, **options)
         deltas.append(numbers(delta))
     return np.array(deltas)
+
+
+def label(value):
+    """Name a parameter of a test by its repr, without the address that differs from one process to the next."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

@@ -14,6 +14,7 @@ from torch.optim import lr_scheduler
 from course_lib import schedules
 from course_lib.schedules import Schedule, constant, cosine_decay, inverse_time_decay, polynomial_decay, warmup
 from course_lib.update_rules import adam, chain, clip_by_global_norm, describe, gradient_descent, rebuild
+from rule_runs import label
 
 # One example of each, as a function of lr; a new schedule gets the tests below by a line here.
 EXAMPLES = {
@@ -154,11 +155,13 @@ def test_tensorflow_steps_also_inside_a_function(make):
 def test_vmap_and_one_compiled_graph(make):
     torch.compiler.reset()
     rate, graphs = make(0.4), []
-    for steps in (torch.arange(12), torch.arange(12.0)):
+    compiled = torch.compile(lambda *steps: [rate(step) for step in steps], fullgraph=True,
+                             backend=lambda graph, _: graphs.append(graph) or graph)
+    both = torch.arange(12), torch.arange(12.0)
+    for steps, rates in zip(both, zip(*(compiled(*pair) for pair in zip(*both)))):
         torch.testing.assert_close(torch.func.vmap(rate)(steps), rate(steps))
-        compiled = torch.compile(rate, fullgraph=True, backend=lambda graph, _: graphs.append(graph) or graph)
-        torch.testing.assert_close(torch.stack([compiled(step) for step in steps]), rate(steps))
-    assert len(graphs) == 2, "compiled again for a new step"
+        torch.testing.assert_close(torch.stack(rates), rate(steps))
+    assert len(graphs) == 1, "compiled again for a new step"
 
 
 @every_schedule
@@ -191,7 +194,7 @@ def test_a_rule_steps_at_the_rate_of_the_steps_made(make, array):
 
 @pytest.mark.parametrize("schedule", [
     *(make(0.4) for make in EXAMPLES.values()), warmup(warmup(inverse_time_decay(0.2, 0.1), 2), 3),
-], ids=repr)
+], ids=label)
 def test_described_in_json_and_rebuilt(schedule):
     again = rebuild(**json.loads(json.dumps(describe(schedule))))
     assert repr(again) == repr(schedule)
@@ -219,7 +222,7 @@ def test_a_plain_function_cannot_be_saved():
     (torch.tensor(True), TypeError, "step must be a number or an array"), ("3", TypeError, "step must be a number, got '3'"),
     (None, TypeError, "step must be a number, got None"), ([1, 2], TypeError, "step must be a number"),
     (np.array(["3"]), TypeError, "step must be an array of real numbers"), (1j, TypeError, "step must be a number"),
-], ids=repr)
+], ids=label)
 @every_schedule
 def test_wrong_step_is_named(make, step, error, words):
     with pytest.raises(error) as caught:
@@ -237,7 +240,7 @@ def test_wrong_step_is_named(make, step, error, words):
 @pytest.mark.parametrize("bad, error", [
     (-0.1, ValueError), (math.nan, ValueError), (math.inf, ValueError),
     ("0.1", TypeError), (True, TypeError), (None, TypeError), (lambda step: 0.1, TypeError),
-], ids=repr)
+], ids=label)
 def test_wrong_number_is_named(make, arguments, name, bad, error):
     with pytest.raises(error) as caught:
         make(**{**arguments, name: bad})

@@ -219,7 +219,7 @@ def test_schedule_is_called_with_the_steps_made(rule, library):
     assert all(isinstance(step, int if library == "numpy" else torch.Tensor) for step in seen)
 
 
-# ---- transformations of PyTorch
+# ---- what frameworks make of a rule
 
 @every_rule
 def test_vmap_equals_a_loop(rule):
@@ -269,6 +269,20 @@ def test_compiles_once_into_one_graph(rule):
         torch.testing.assert_close(state, plain)
         w = w + delta
     assert len(graphs) == 1, "compiled again for a new step or a new rate"
+
+
+@every_rule
+def test_tensorflow_traces_once(rule):
+    tf = pytest.importorskip("tensorflow")
+    w, gs = array("tensorflow", random((2, 3)), "float32"), gradients(rule, 3)
+    step, state, plain = tf.function(rule.update), rule.init(w), rule.init(w)
+    for t, g in enumerate(gs):
+        g, lr = array("tensorflow", g, "float32"), tf.constant(0.3 / (t + 1))
+        expected, plain = rule.update(g, plain, w, lr)
+        delta, state = step(g, state, w, lr)
+        np.testing.assert_allclose(numbers(delta), numbers(expected), rtol=1e-4, atol=1e-6)
+        assert {key: kind(value) for key, value in state.items()} == {key: kind(value) for key, value in plain.items()}
+    assert step.experimental_get_tracing_count() == 1
 
 
 @every_rule

@@ -46,7 +46,8 @@ class KerasOptimizer(keras.optimizers.Optimizer):
         Those of `keras.optimizers.Optimizer`: `name`, `clipnorm`, `clipvalue`,
         `global_clipnorm`, `weight_decay`, `use_ema`, `ema_momentum`,
         `ema_overwrite_frequency`, `loss_scale_factor`, `gradient_accumulation_steps`.
-        Keras clips and decays before the rule is asked for a step.
+        Keras clips and decays before the rule is asked for a step. While it accumulates
+        gradients, schedules count batches.
 
     Attributes
     ----------
@@ -101,13 +102,14 @@ class KerasOptimizer(keras.optimizers.Optimizer):
         if tf and tf.distribute.has_strategy():
             strategy = type(tf.distribute.get_strategy()).__name__
             raise NotImplementedError(f"strategy must be that of one device, got {strategy}")
-        super().build(variables)
+        # `fit` builds while it compiles its first step; variables are made outside of that.
         with tf.init_scope() if tf else nullcontext():
+            super().build(variables)
             states = [self.rule.init(_tensor(v)) for v in variables]
-        self._states = [
-            {key: self._add_entry(v, key, value) for key, value in state.items()}
-            for v, state in zip(variables, states)
-        ]
+            self._states = [
+                {key: self._add_entry(v, key, value) for key, value in state.items()}
+                for v, state in zip(variables, states)
+            ]
 
     def _add_entry(self, v, key, value):
         value = ops.copy(value)  # A rule may begin with one array under two names.
@@ -120,11 +122,11 @@ class KerasOptimizer(keras.optimizers.Optimizer):
 
     def apply(self, grads, trainable_variables=None):
         """One step, with a gradient or None for every weight."""
-        given = trainable_variables is not None
-        variables = list(trainable_variables) if given else self._trainable_variables
-        if given:
-            self.build(variables)
+        if trainable_variables is not None:
+            trainable_variables = list(trainable_variables)
+            self.build(trainable_variables)
         grads = [g if g is None else _tensor(g) for g in grads]
+        variables = trainable_variables or self._trainable_variables
         step = partial(super().apply, grads, trainable_variables)
         pairs = [(g, v) for g, v in zip(grads, variables) if g is not None]
         if not self.check_finite or not pairs:
@@ -162,8 +164,8 @@ class KerasOptimizer(keras.optimizers.Optimizer):
         deltas, after = self.rule.update_all(gs, before, ws, lr)
         for v, delta, state, new in zip(trainable_variables, deltas, states, after):
             self.assign_add(v, delta)
-            for key, entry in state.items():
-                self.assign(entry, new[key])
+            for key, value in new.items():
+                self.assign(state[key], value)
 
     @contextmanager
     def averaged_weights(self):
