@@ -35,7 +35,7 @@ def code(shown):
 def test_source_is_the_librarys_own_without_the_docstring(shown):
     show_source(gradient_descent)
     source, whole = code(shown), inspect.getsource(gradient_descent)
-    assert source.startswith("@register\ndef gradient_descent(lr):\n    lr = setting(")
+    assert source.startswith("@register\ndef gradient_descent(lr):\n    lr = learning_rate(lr)\n")
     assert '"""' not in source and "delta = -lr * g" in source
     assert set(source.splitlines()) <= set(whole.splitlines()), "a line was changed"
     left_out = inspect.getdoc(gradient_descent)

@@ -163,5 +163,5 @@ def test_sidebar_opens_on_a_phone(visit):
     sidebar = page.locator("#pst-primary-sidebar-modal[open] nav.bd-links")
     assert sidebar.count() == 0
     page.locator("button.primary-toggle").locator("visible=true").click()
-    sidebar.locator("a", has_text="Gradient descent").click()
+    sidebar.locator("a", has_text="Gradient descent: how long").click()
     page.wait_for_url("**/gradient_descent.html")

@@ -374,6 +374,11 @@ def test_replace_changes_one_setting_and_it_matters(rule):
         rule.replace(momentums=0.5)
 
 
+def test_adadelta_would_never_start_without_eps():
+    with pytest.raises(ValueError, match="eps must be finite and > 0, got 0"):
+        adadelta(eps=0)
+
+
 # ---- by hand
 
 def test_gradient_descent_by_hand():

@@ -86,11 +86,17 @@ def _batches(answer):
         return "The rows come in the order in which they were collected: shuffle them."
     if all(np.array_equal(np.concatenate(rows), seen) for rows in epochs):
         return "Every epoch has the same order: the generator starts afresh each time from the same seed."
+    if any(np.array_equal(np.roll(seen, k), np.concatenate(rows)) for rows in epochs[1:] for k in range(1, 10)):
+        return "An epoch has the order of another, begun at a later row: who follows whom must change, too."
     again = np.concatenate([np.asarray(rows) for rows in answer(10, 4, 7, 0)])
     if not np.array_equal(again, seen):
         return "The same seed and epoch gave another order: nobody could repeat your run."
-    other = np.concatenate([np.asarray(rows) for rows in answer(10, 4, 8, 0)])
-    return "Another seed must give another order." if np.array_equal(other, seen) else None
+    other = [np.concatenate([np.asarray(rows) for rows in answer(10, 4, 8, epoch)]) for epoch in range(2)]
+    if np.array_equal(other[0], seen):
+        return "Another seed must give another order."
+    if np.array_equal(other[0], np.concatenate(epochs[1])):
+        return "Seed 8 begins with the second epoch of seed 7: do not add them up, pass both, as [seed, epoch]."
+    return None
 
 
 Exercise(
@@ -103,6 +109,8 @@ Exercise(
         (answers.batches_always_the_same, "same order"),
         (answers.batches_in_order, "were collected"),
         (answers.batches_by_chance, "repeat your run"),
+        (answers.batches_rolled, "later row"),
+        (lambda n, B, seed, epoch: answers.batches_of_an_epoch(n, B, seed + epoch, 0), "do not add"),
         (lambda n, B, seed, epoch: answers.batches_of_an_epoch(n, B, 0, epoch), "Another seed"),
         (lambda n, B, seed, epoch: answers.batches_of_an_epoch(n, B + 1, seed, epoch), "4, 4 and 2"),
         (lambda n, B, seed, epoch: [0.5, 1.5], "row numbers"),
@@ -183,7 +191,7 @@ def _below_the_floor(answer):
     n, calls = 400, 16_000
     for seed in range(2):
         rng = np.random.default_rng(seed)
-        X = rng.standard_normal((n, 5)) * [1.0, 0.6, 0.4, 0.25, 0.15]
+        X = rng.standard_normal((n, 5)) * [1.0, 0.3, 0.1, 0.05, 0.025]
         X /= np.linalg.norm(X, axis=1, keepdims=True)
         y = X @ rng.standard_normal(5) + 0.5 * rng.standard_normal(n)
         A = X.T @ X / n
@@ -220,6 +228,7 @@ Exercise(
         (answers.decayed_sgd, "millionth"),
         (answers.averaged_sgd, "millionth"),
         (answers.full_descent, "millionth"),
+        (answers.full_heavy_ball, "millionth"),
         (lambda grad, n, w, calls: answers.saga(grad, n, w, 2 * calls), "More than"),
         (lambda grad, n, w, calls: 0.0, "final weights"),
     ),

@@ -36,6 +36,11 @@ def batches_by_chance(samples, B, seed, epoch):
     return batches_of_an_epoch(samples, B, np.random.default_rng().integers(2**30), epoch)
 
 
+def batches_rolled(samples, B, seed, epoch):
+    rows = np.roll(np.random.default_rng(seed).permutation(samples), epoch)
+    return [rows[i : i + B] for i in range(0, samples, B)]
+
+
 def noise_over_signal(small, big, B_small, B_big):
     noise = (small - big) / (1 / B_small - 1 / B_big)
     return noise / (big - noise / B_big)
@@ -106,4 +111,12 @@ def averaged_sgd(grad, n, w, calls):
 def full_descent(grad, n, w, calls):
     for _ in range(calls // n):
         w = w - 2.0 * np.mean([grad(w, i) for i in range(n)], axis=0)
+    return w
+
+
+def full_heavy_ball(grad, n, w, calls, lr=4.26, beta=0.767):
+    v = 0 * w
+    for _ in range(calls // n):
+        v = beta * v + np.mean([grad(w, i) for i in range(n)], axis=0)
+        w = w - lr * v
     return w

@@ -6,6 +6,7 @@ from torch.func import vmap
 
 from course_lib.notebook import progress
 from course_lib.update_rules import Rule
+from course_lib.validation import count
 
 
 def run_together(method, task, rates, seeds, steps, dtype):
@@ -25,9 +26,9 @@ def run_together(method, task, rates, seeds, steps, dtype):
     def spread(x):
         return x.repeat(len(rates), *[1] * (x.dim() - 1))
 
-    batches = ([spread(each) for each in data.batch(t)] for t in range(steps))
+    runs = spread(torch.arange(len(seeds)))
     parts = {name: [spread(each) for each in part] for name, part in data.parts.items()}
-    outcome = _train(method, task, vmap, lr, spread(data.w0), _watched(batches, task, steps), parts)
+    outcome = _train(method, task, vmap, lr, spread(data.w0), data.batches(runs), parts)
     return [each.reshape(len(rates), len(seeds), *each.shape[1:]) for each in outcome]
 
 
@@ -36,12 +37,10 @@ def run_one_by_one(method, task, rates, seeds, steps, dtype):
     data = _Data(task, seeds, steps, dtype)
     outcomes = []
     for lr in rates:
-        for i in range(len(seeds)):
-            batches = ([each[i] for each in data.batch(t)] for t in range(steps))
+        for i in torch.arange(len(seeds)):
             parts = {name: [each[i] for each in part] for name, part in data.parts.items()}
-            watched = _watched(batches, task, steps)
             rate = torch.tensor(lr, dtype=torch.float64)
-            outcomes.append(_train(method, task, lambda f: f, rate, data.w0[i], watched, parts))
+            outcomes.append(_train(method, task, lambda f: f, rate, data.w0[i], data.batches(i), parts))
     stacked = [np.stack(each) for each in zip(*outcomes)]
     return [each.reshape(len(rates), len(seeds), *each.shape[1:]) for each in stacked]
 
@@ -51,6 +50,7 @@ class _Data:
 
     def __init__(self, task, seeds, steps, dtype):
         dtype = getattr(torch, dtype)
+        self.name, self.steps = task.name, steps
         draws = [task.draw(seed) for seed in seeds]
         try:
             self.w0 = torch.stack([torch.as_tensor(draw.w0) for draw in draws]).to(dtype)
@@ -62,27 +62,62 @@ class _Data:
             raise ValueError(f"task must draw the same shapes for every seed: {error}") from None
         samples = self.parts["train"][0].shape[1]
         size = task.batch_size or samples
-        if size > samples:
-            raise ValueError(f"batch_size must be at most {samples}, the training samples, got {size}")
         self.order = None
-        if size < samples:
+        if size != samples:
             orders = [batch_order(samples, size, steps, seed) for seed in seeds]
             self.order = torch.tensor(np.stack(orders, axis=1))
 
-    def batch(self, t):
-        """The batches of step t: x [seeds, batch, …] and y [seeds, batch]."""
-        if self.order is None:
-            return self.parts["train"]
-        seeds = torch.arange(len(self.w0))[:, None]
-        return [each[seeds, self.order[t]] for each in self.parts["train"]]
+    def batches(self, seeds):
+        """Yield each step's batches x [seeds, batch, …], y [seeds, batch]: of many seeds, or of one (its index)."""
+        x, y = self.parts["train"]
+        everything = (x[seeds], y[seeds]) if self.order is None else None
+        for t in progress(range(self.steps), self.name):
+            if everything:
+                yield everything
+            else:
+                which = seeds[..., None], self.order[t, seeds]
+                yield x[which], y[which]
 
 
 def batch_order(samples, batch_size, steps, seed):
-    """Which samples make each batch [steps, batch_size]: shuffled anew every epoch.
+    """Which samples make each batch: shuffled anew every epoch, and cut.
 
     What an epoch leaves over, less than one batch, is left out of that epoch.
+
+    Parameters
+    ----------
+    samples : int
+        How many there are.
+    batch_size : int
+        From 1 to `samples`.
+    steps : int
+        How many batches.
+    seed : int
+
+    Returns
+    -------
+    array [steps, batch_size] of int
+        Row numbers, from 0; in `samples // batch_size` successive batches none comes twice.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no whole number or out of its range.
+
+    Examples
+    --------
+    >>> batch_order(samples=5, batch_size=2, steps=3, seed=0)
+    array([[2, 4],
+           [3, 0],
+           [4, 1]])
     """
-    rng = np.random.default_rng(seed)
+    samples, batch_size, steps = (
+        count(name, value)
+        for name, value in (("samples", samples), ("batch_size", batch_size), ("steps", steps))
+    )
+    if batch_size > samples:
+        raise ValueError(f"batch_size must be at most {samples}, the samples, got {batch_size}")
+    rng = np.random.default_rng(count("seed", seed, least=0))
     per_epoch = samples // batch_size
     epochs = -(-steps // per_epoch)
     orders = [rng.permutation(samples)[: per_epoch * batch_size] for _ in range(epochs)]
@@ -92,11 +127,6 @@ def batch_order(samples, batch_size, steps, seed):
 def _stacked(tensors, dtype):
     stacked = torch.stack([torch.as_tensor(each) for each in tensors])
     return stacked.to(dtype) if stacked.is_floating_point() else stacked
-
-
-def _watched(batches, task, steps):
-    for t in progress(range(steps), task.name):
-        yield next(batches)
 
 
 def _train(method, task, batched, lr, w, batches, parts):
