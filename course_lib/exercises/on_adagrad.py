@@ -50,9 +50,7 @@ def _bound(answer):
     if is_close(answer, 2000, 0.005):
         return "The √2 in front is missing."
     if is_close(answer, 10 * _BOUND, 0.005):
-        return "The length of 100 gradients of size 1 is √100, not 100."
-    if is_close(answer, 100 * _BOUND / 10, 0.005) or is_close(answer, 2 * np.sqrt(2) * 100 * 100, 0.005):
-        return "Each weight has had 100 gradients, not 10,000."
+        return "Each weight has had 100 gradients of size 1, and their length is √100: not 100, nor √10,000."
     if is_close(answer, _BOUND / 100, 0.005):
         return "That is the share of one weight; there are a hundred."
     return "√2 · D∞ · the sum over the weights of the length of all their gradients."
