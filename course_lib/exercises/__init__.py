@@ -11,5 +11,6 @@ from course_lib.exercises import on_gradient_descent  # noqa: F401  (adds its ex
 from course_lib.exercises import on_stochastic  # noqa: F401
 from course_lib.exercises import on_momentum  # noqa: F401
 from course_lib.exercises import on_adagrad  # noqa: F401
+from course_lib.exercises import on_adam  # noqa: F401
 
 __all__ = ["check", "Exercise", "EXERCISES"]
