@@ -231,9 +231,9 @@ def _defeats_the_defaults(answer):
     end = answers.walk(slopes.tolist(), periods=20)
     if end > 0.9:
         return None
-    if len(slopes) < 1000:
-        return f"It ends at {end:.2f}. v remembers about 1,000 steps; is your period longer?"
-    return f"It ends at {end:.2f}. Let one large slope be followed by many small ones of the other sign."
+    if len(slopes) < 2000:
+        return f"It ends at {end:.2f}. v remembers about 1,000 steps; make your period longer, at least twice that."
+    return f"It ends at {end:.2f}. Let one large slope be followed by many small ones of the other sign, the sum barely above 0."
 
 
 Exercise(
