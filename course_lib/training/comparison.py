@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from course_lib.training.intervals import Interval, mean_interval
-from course_lib.training.runs import run_one_by_one, run_together
+from course_lib.training.runs import Data, run_one_by_one, run_together
 from course_lib.training.tasks import Task
 from course_lib.update_rules import Rule
 from course_lib.validation import count, number, one_of
@@ -198,9 +198,10 @@ def compare(methods, task, learning_rates, seeds, steps, *, batched=True, dtype=
     steps = count("steps", steps)
     one_of("dtype", dtype, ("float32", "float64"))
     run = run_together if batched else run_one_by_one
+    data = Data(task, seeds, steps, dtype)
     results = {}
     for name, method in methods.items():
-        validation, losses, test, curve, diverged = run(method, task, rates[name], seeds, steps, dtype)
+        validation, losses, test, curve, diverged = run(method, task, rates[name], data)
         chosen = int(np.lexsort((losses.mean(1), validation.mean(1)))[0])
         results[name] = MethodResult(
             rates[name], validation, test, curve, diverged, chosen, _interval(test[chosen])

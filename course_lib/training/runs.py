@@ -9,7 +9,7 @@ from course_lib.update_rules import Rule
 from course_lib.validation import count
 
 
-def run_together(method, task, rates, seeds, steps, dtype):
+def run_together(method, task, rates, data):
     """All runs of a method as one batch [rates · seeds, D], by vmap.
 
     Returns
@@ -20,32 +20,31 @@ def run_together(method, task, rates, seeds, steps, dtype):
         The loss of each batch, before its step.
     diverged : array [rates, seeds] of bool
     """
-    data = _Data(task, seeds, steps, dtype)
-    lr = torch.tensor(np.repeat(rates, len(seeds)))
+    seeds = len(data.w0)
+    lr = torch.tensor(np.repeat(rates, seeds))
 
     def spread(x):
         return x.repeat(len(rates), *[1] * (x.dim() - 1))
 
-    runs = spread(torch.arange(len(seeds)))
-    parts = {name: [spread(each) for each in part] for name, part in data.parts.items()}
+    runs = spread(torch.arange(seeds))
+    parts = {name: [spread(each) for each in data.parts[name]] for name in ("validation", "test")}
     outcome = _train(method, task, vmap, lr, spread(data.w0), data.batches(runs), parts)
-    return [each.reshape(len(rates), len(seeds), *each.shape[1:]) for each in outcome]
+    return [each.reshape(len(rates), seeds, *each.shape[1:]) for each in outcome]
 
 
-def run_one_by_one(method, task, rates, seeds, steps, dtype):
+def run_one_by_one(method, task, rates, data):
     """The same runs, one after the other: for what vmap cannot do, and to check it."""
-    data = _Data(task, seeds, steps, dtype)
     outcomes = []
     for lr in rates:
-        for i in torch.arange(len(seeds)):
+        for i in torch.arange(len(data.w0)):
             parts = {name: [each[i] for each in part] for name, part in data.parts.items()}
             rate = torch.tensor(lr, dtype=torch.float64)
             outcomes.append(_train(method, task, lambda f: f, rate, data.w0[i], data.batches(i), parts))
     stacked = [np.stack(each) for each in zip(*outcomes)]
-    return [each.reshape(len(rates), len(seeds), *each.shape[1:]) for each in stacked]
+    return [each.reshape(len(rates), len(data.w0), *each.shape[1:]) for each in stacked]
 
 
-class _Data:
+class Data:
     """What the seeds draw, stacked: w0 [seeds, D], x [seeds, samples, …], y [seeds, samples]."""
 
     def __init__(self, task, seeds, steps, dtype):
