@@ -9,7 +9,11 @@ import importlib.metadata
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+from sphinx.ext.autodoc.mock import mock
+
+from course_lib import frameworks, training
 from tools.site_claims import ClaimsDirective, mark_claims
 from tools.site_icons import icon_styles, without_icon_font
 
@@ -95,8 +99,21 @@ def stand_alone(app, error):
     remove_unused(Path(app.outdir), static)
 
 
+def load_library(app, config):
+    """Load what the library loads late, while what it needs is mocked: the site is built without PyTorch."""
+    with mock(config.autodoc_mock_imports):
+        import keras
+
+        # A decorator that is mocked would hide the class.
+        keras.saving = SimpleNamespace(register_keras_serializable=lambda *_, **__: lambda decorated: decorated)
+        for module in (frameworks, training):
+            for name in module.__all__:
+                getattr(module, name)
+
+
 def setup(app):
     """Called by Sphinx."""
+    app.connect("config-inited", load_library)
     app.add_directive("claims", ClaimsDirective)
     app.add_css_file("icons.css")
     # Jupyter Book always sets it, for an extension that is not loaded here.
