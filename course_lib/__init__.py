@@ -18,7 +18,7 @@ _WHERE = {
         "minimize", "Trace", "Divergence", "fit", "compare", "Task", "quadratic_task",
         "logistic_task", "mlp_task", "module_task", "mean_interval",
     ),
-    "frameworks": ("TorchOptimizer", "KerasOptimizer"),
+    "frameworks": ("TorchOptimizer", "KerasOptimizer", "KerasSchedule"),
     "datasets": ("load", "Dataset", "Split"),
     "claims": ("claim",),
     "exercises": ("check",),

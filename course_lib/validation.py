@@ -6,7 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 
 
-def number(name, value, *, above=None, least=None, below=None):
+def number(name, value, *, above=None, least=None, below=None, most=None):
     """Return `value` as a Python float, or raise.
 
     Parameters
@@ -14,8 +14,8 @@ def number(name, value, *, above=None, least=None, below=None):
     name : str
         The argument's name, for the message.
     value : int, float, NumPy scalar or 0-d array
-    above, least, below : float, optional
-        Allowed range: value > above, value >= least, value < below.
+    above, least, below, most : float, optional
+        Allowed range: value > above, value >= least, value < below, value <= most.
 
     Raises
     ------
@@ -39,6 +39,9 @@ def number(name, value, *, above=None, least=None, below=None):
     if below is not None:
         allowed += f" and < {below}"
         inside = inside and value < below
+    if most is not None:
+        allowed += f" and <= {most}"
+        inside = inside and value <= most
     if not inside:
         raise ValueError(f"{name} must be {allowed}, got {value!r}")
     return float(value)

@@ -12,24 +12,38 @@ from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
 from course_lib import schedules
-from course_lib.schedules import Schedule, constant, cosine_decay, inverse_time_decay, polynomial_decay, warmup
+from course_lib.schedules import (
+    Schedule, constant, cosine_decay, cosine_restarts, cyclic, exponential_decay, inverse_time_decay, join, one_cycle,
+    polynomial_decay, step_decay, warmup,
+)
 from course_lib.update_rules import adam, chain, clip_by_global_norm, describe, gradient_descent, rebuild
 from rule_runs import label
 
 # One example of each, as a function of lr; a new schedule gets the tests below by a line here.
 EXAMPLES = {
     "constant": constant,
+    "step_decay": lambda lr: step_decay(lr, factor=0.3, every=5),
+    "exponential_decay": lambda lr: exponential_decay(lr, factor=0.8),
     "inverse_time_decay": lambda lr: inverse_time_decay(lr, rate=0.3),
     "polynomial_decay": lambda lr: polynomial_decay(lr, steps=6, power=2.0, end=0.01),
     "cosine_decay": lambda lr: cosine_decay(lr, steps=6, end=0.01),
+    "cosine_restarts": lambda lr: cosine_restarts(lr, steps=5, end=0.01),
+    "cosine_restarts_longer": lambda lr: cosine_restarts(lr, steps=1, multiplier=3, end=0.01),
+    "cyclic": lambda lr: cyclic(0.01, lr, half_period=3),
+    "cyclic_halved": lambda lr: cyclic(0.01, lr, half_period=2, mode="triangular2"),
+    "cyclic_fading": lambda lr: cyclic(0.01, lr, half_period=2, mode="exp_range", gamma=0.9),
+    "one_cycle": lambda lr: one_cycle(lr, steps=9),
+    "one_cycle_from_the_top": lambda lr: one_cycle(lr, steps=8, pct_start=0.1, div_factor=5.0, final_div_factor=2.0),
     "warmup": lambda lr: warmup(cosine_decay(lr, steps=6, end=0.01), steps=3),
+    "join": lambda lr: join([warmup(constant(lr), 2), polynomial_decay(lr, 3), exponential_decay(lr, 0.5)], [3, 8]),
 }
 every_schedule = pytest.mark.parametrize("make", EXAMPLES.values(), ids=EXAMPLES)
 STEPS = range(12)
 
 
 def test_every_schedule_has_an_example():
-    assert set(EXAMPLES) == {*schedules.__all__} - {"Schedule"}
+    made = {make(0.4).name for make in EXAMPLES.values()}
+    assert made == {*schedules.__all__} - {"Schedule", "Plateau"}
 
 
 # ---- twins
@@ -38,10 +52,11 @@ def torchs(make, lr, steps):
     """The rates of a scheduler of torch."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr)
     scheduler, rates = make(optimizer), []
-    for _ in range(steps):
+    for step in range(steps):
+        if step:
+            optimizer.step()
+            scheduler.step()
         rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
     return rates
 
 
@@ -51,7 +66,10 @@ rate_and_steps = given(st.floats(1e-6, 10), st.integers(1, 40), st.floats(0.1, 4
 @rate_and_steps
 @settings(max_examples=12)
 def test_equal_to_torchs_step_by_step(lr, steps, power, fraction):
+    factor = 1 - 0.9 * fraction
     pairs = [
+        (step_decay(lr, factor, steps), lambda o: lr_scheduler.StepLR(o, steps, factor)),
+        (exponential_decay(lr, factor), lambda o: lr_scheduler.ExponentialLR(o, factor)),
         (constant(lr), lambda o: lr_scheduler.ConstantLR(o, factor=1.0)),
         (inverse_time_decay(lr, power), lambda o: lr_scheduler.LambdaLR(o, lambda t: 1 / (1 + power * t))),
         (polynomial_decay(lr, steps, power), lambda o: lr_scheduler.PolynomialLR(o, steps, power)),
@@ -63,11 +81,104 @@ def test_equal_to_torchs_step_by_step(lr, steps, power, fraction):
         np.testing.assert_allclose(rates, torchs(theirs, lr, steps + 1), rtol=1e-9, atol=1e-12 * lr, err_msg=str(ours))
 
 
+@given(st.floats(1e-6, 10), st.integers(1, 25), st.integers(1, 4), st.floats(0, 1))
+@settings(max_examples=20)
+def test_restarts_and_triangles_equal_torchs_without_end(lr, steps, multiplier, fraction):
+    low, gamma = fraction * lr, 1 - 0.5 * fraction
+    restarts = cosine_restarts(lr, steps, multiplier, low)
+    pairs = [(restarts, lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, steps, multiplier, low))]
+    for mode in ("triangular", "triangular2", "exp_range"):
+        pairs.append((cyclic(low, lr, steps, mode, gamma), lambda o, mode=mode: lr_scheduler.CyclicLR(
+            o, low, lr, steps, mode=mode, gamma=gamma, cycle_momentum=False)))
+    long = 6 * steps + 7
+    for ours, theirs in pairs:
+        rates = [ours(step) for step in range(long)]
+        np.testing.assert_allclose(rates, torchs(theirs, lr, long), rtol=1e-9, atol=1e-9 * lr, err_msg=str(ours))
+
+
+@given(st.floats(1e-6, 10), st.integers(1, 40), st.floats(0, 1), st.floats(1, 50), st.floats(1, 1e5))
+@settings(max_examples=40)
+def test_one_cycle_equals_torchs_until_torch_refuses(lr, steps, share, div, final):
+    if share * steps == 1:   # there torch divides by zero; see below
+        share = 0.0
+    ours = one_cycle(lr, steps, share, div, final)
+    theirs = torchs(lambda o: lr_scheduler.OneCycleLR(
+        o, lr, steps, pct_start=share, div_factor=div, final_div_factor=final, cycle_momentum=False), lr, steps)
+    np.testing.assert_allclose([ours(step) for step in range(steps)], theirs, rtol=1e-7, atol=1e-12 * lr)
+
+
+def test_after_its_end_one_cycle_stays_where_torchs_raises():
+    ours = one_cycle(0.5, steps=10)
+    assert ours(9) == ours(10) == ours(10**6) == pytest.approx(0.5 / 25 / 1e4)
+    make = lambda o: lr_scheduler.OneCycleLR(o, 0.5, 10, cycle_momentum=False)
+    assert torchs(make, 0.5, 11)[10] > 1000 * ours(10)   # one step past its end torch's has turned and rises
+    with pytest.raises(ValueError, match="Tried to step 11 times"):
+        torchs(make, 0.5, 12)
+    with pytest.raises(ZeroDivisionError):
+        torchs(lambda o: lr_scheduler.OneCycleLR(o, 0.5, 10, pct_start=0.1, cycle_momentum=False), 0.5, 1)
+    assert one_cycle(0.5, 10, pct_start=0.1)(0) == 0.5 and one_cycle(0.5, 10, pct_start=1.0)(99) == 0.5
+    assert one_cycle(0.5, steps=1)(0) == pytest.approx(0.5 / 25 / 1e4)
+
+
+def test_restarts_come_at_the_very_step():
+    for steps, multiplier in [(1, 2), (3, 2), (10, 3), (7, 10), (1, 1000)]:
+        rate = cosine_restarts(1.0, steps, multiplier)
+        begin, length = 0, steps
+        while begin < 2**40:
+            assert rate(begin) == 1.0
+            if begin and length > 2 * multiplier:   # the run before had more than two steps
+                assert rate(begin - 1) < 0.6
+            assert rate(begin + length / 2) == pytest.approx(0.5)
+            begin, length = begin + length, length * multiplier
+
+
+def test_joined_parts_keep_clocks_of_their_own():
+    asked = []
+    parts = [lambda step, name=name: asked.append((name, step)) or ord(name) for name in "abc"]
+    rate = join(parts, [2, 5])
+    assert [rate(step) for step in range(7)] == [97.0] * 2 + [98.0] * 3 + [99.0] * 2
+    assert asked == [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("b", 2), ("c", 0), ("c", 1)]
+    assert join([constant(0.5)], [])(3) == 0.5
+    nested = join([join([constant(1.0), constant(2.0)], [1]), constant(3.0)], (4,))
+    assert [nested(step) for step in range(6)] == [1.0, 2.0, 2.0, 2.0, 3.0, 3.0]
+    np.testing.assert_array_equal(nested(np.arange(6)), [1.0, 2.0, 2.0, 2.0, 3.0, 3.0])
+
+
+@given(st.floats(1e-3, 10), st.lists(st.integers(1, 9), min_size=1, max_size=3))
+@settings(max_examples=15)
+def test_join_equals_torchs_sequence_of_schedulers_without_memory(lr, lengths):
+    boundaries = np.cumsum(lengths).tolist()
+    ours = join([exponential_decay(lr, 0.9), *(inverse_time_decay(lr, 0.2 * k) for k in boundaries)], boundaries)
+
+    def theirs(optimizer):
+        parts = [lr_scheduler.LambdaLR(optimizer, lambda t: 0.9**t)]
+        parts += [lr_scheduler.LambdaLR(optimizer, lambda t, k=k: 1 / (1 + 0.2 * k * t)) for k in boundaries]
+        return lr_scheduler.SequentialLR(optimizer, parts, milestones=boundaries)
+
+    steps = boundaries[-1] + 5
+    np.testing.assert_allclose([ours(step) for step in range(steps)], torchs(theirs, lr, steps), rtol=1e-12)
+
+
+def test_parts_cannot_change_each_other_where_torchs_do():
+    # Two schedulers of torch on one optimizer multiply what they find; the second changes what the first would do.
+    alone = torchs(lambda o: lr_scheduler.CosineAnnealingLR(o, 10), 0.5, 8)
+    both = torchs(lambda o: lr_scheduler.ChainedScheduler(
+        [lr_scheduler.CosineAnnealingLR(o, 10), lr_scheduler.StepLR(o, 4, 0.1)]), 0.5, 8)
+    assert both[:4] == alone[:4] and both[4] == pytest.approx(0.1 * alone[4])
+    cosine = cosine_decay(0.5, 10)
+    before = [cosine(step) for step in range(8)]
+    warmup(join([cosine, cosine], [3]), 2)(5)
+    assert [cosine(step) for step in range(8)] == before == pytest.approx(alone)
+
+
 @rate_and_steps
 @settings(max_examples=6)
 def test_equal_to_keras(lr, steps, power, fraction):
     twins = pytest.importorskip("keras").optimizers.schedules
+    factor = 1 - 0.9 * fraction
     pairs = [
+        (exponential_decay(lr, factor), twins.ExponentialDecay(lr, 1, factor)),
+        (step_decay(lr, factor, steps), twins.ExponentialDecay(lr, steps, factor, staircase=True)),
         (inverse_time_decay(lr, power), twins.InverseTimeDecay(lr, 1, power)),
         (polynomial_decay(lr, steps, power, fraction * lr), twins.PolynomialDecay(lr, steps, fraction * lr, power)),
         (cosine_decay(lr, steps, fraction * lr), twins.CosineDecay(lr, steps, alpha=fraction)),
@@ -232,7 +343,13 @@ def test_wrong_step_is_named(make, step, error, words):
 
 @pytest.mark.parametrize("make, arguments, name", [
     *((each, {"lr": 0.1, **more}, "lr") for each, more in [
-        (constant, {}), (inverse_time_decay, {"rate": 1.0}), (polynomial_decay, {"steps": 3}), (cosine_decay, {"steps": 3})]),
+        (constant, {}), (inverse_time_decay, {"rate": 1.0}), (polynomial_decay, {"steps": 3}), (cosine_decay, {"steps": 3}),
+        (step_decay, {"factor": 0.5, "every": 3}), (exponential_decay, {"factor": 0.5}), (cosine_restarts, {"steps": 3})]),
+    (step_decay, {"lr": 0.1, "factor": 0.1, "every": 2}, "factor"),
+    (exponential_decay, {"lr": 0.1, "factor": 0.1}, "factor"), (cosine_restarts, {"lr": 0.1, "steps": 3, "end": 0.0}, "end"),
+    *((cyclic, {"low": 0.1, "high": 0.2, "half_period": 2, "gamma": 1.0}, name) for name in ("low", "high", "gamma")),
+    *((one_cycle, {"peak": 0.1, "steps": 9, "pct_start": 0.3, "div_factor": 2.0, "final_div_factor": 3.0}, name)
+      for name in ("peak", "pct_start", "div_factor", "final_div_factor")),
     (inverse_time_decay, {"lr": 0.1, "rate": 0.1}, "rate"),
     *((each, {"lr": 0.1, "steps": 3, "end": 0.0}, "end") for each in (polynomial_decay, cosine_decay)),
     (polynomial_decay, {"lr": 0.1, "steps": 3, "power": 1.0}, "power"),
@@ -247,11 +364,43 @@ def test_wrong_number_is_named(make, arguments, name, bad, error):
     assert f"{name} must be" in str(caught.value) and repr(bad) in str(caught.value)
 
 
-@pytest.mark.parametrize("make", [polynomial_decay, cosine_decay, lambda lr, steps: warmup(constant(lr), steps)])
+@pytest.mark.parametrize("make, name", [
+    (lambda n: polynomial_decay(0.1, n), "steps"), (lambda n: cosine_decay(0.1, n), "steps"),
+    (lambda n: warmup(constant(0.1), n), "steps"), (lambda n: cosine_restarts(0.1, n), "steps"),
+    (lambda n: cosine_restarts(0.1, 5, multiplier=n), "multiplier"), (lambda n: one_cycle(0.1, n), "steps"),
+    (lambda n: step_decay(0.1, 0.5, n), "every"), (lambda n: cyclic(0.1, 0.2, n), "half_period"),
+    (lambda n: join([constant(0.1)] * 2, [n]), "boundaries"),
+], ids=range(9))
 @pytest.mark.parametrize("bad, error", [(0, ValueError), (-3, ValueError), (2.0, TypeError), (True, TypeError)])
-def test_wrong_number_of_steps_is_named(make, bad, error):
-    with pytest.raises(error, match=f"steps must be .*, got {bad}"):
-        make(lr=0.1, steps=bad)
+def test_wrong_number_of_steps_is_named(make, name, bad, error):
+    with pytest.raises(error, match=f"{name} must be .*, got {bad}"):
+        make(bad)
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: cyclic(0.3, 0.2, 5), "low must be at most high = 0.2, got 0.3"),
+    (lambda: cyclic(0.1, 0.2, 5, mode="sine"), "mode must be one of 'triangular', 'triangular2', 'exp_range', got 'sine'"),
+    (lambda: cyclic(0.1, 0.2, 5, mode="exp_range", gamma=1.1), "gamma must be finite and > 0 and <= 1, got 1.1"),
+    (lambda: step_decay(0.1, 1.5, 3), "factor must be finite and > 0 and <= 1, got 1.5"),
+    (lambda: exponential_decay(0.1, 0), "factor must be finite and > 0 and <= 1, got 0"),
+    (lambda: one_cycle(0.1, 9, pct_start=1.5), "pct_start must be finite and >= 0 and <= 1, got 1.5"),
+    (lambda: one_cycle(0.1, 9, div_factor=0.5), "div_factor must be finite and >= 1, got 0.5"),
+    (lambda: join([constant(0.1)] * 3, [5, 5]), "boundaries must ascend from 1 on, got [5, 5]"),
+    (lambda: join([constant(0.1)] * 3, [5, 3]), "boundaries must ascend from 1 on, got [5, 3]"),
+    (lambda: join([constant(0.1)] * 3, [5]), "boundaries must be one fewer than the 3 schedules, got [5]"),
+    (lambda: join([], []), "boundaries must be one fewer than the 0 schedules, got []"),
+])
+def test_settings_that_contradict_each_other_are_refused(call, words):
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert words in str(caught.value)
+
+
+def test_join_takes_lists_of_functions():
+    for schedules, boundaries, name in [(constant(0.1), [], "schedules"), ([0.1], [], "schedules"),
+                                        ([constant(0.1)] * 2, 5, "boundaries"), ([adam(), constant(0.1)], [3], "schedules")]:
+        with pytest.raises(TypeError, match=f"{name} must be"):
+            join(schedules, boundaries)
 
 
 def test_other_wrong_arguments_are_named():

@@ -5,7 +5,9 @@ Each framework is loaded when its optimizer is first asked for, and not before.
 
 from importlib import import_module
 
-_WHERE = {"TorchOptimizer": "torch_optimizer", "KerasOptimizer": "keras_optimizer"}
+_WHERE = {
+    "TorchOptimizer": "torch_optimizer", "KerasOptimizer": "keras_optimizer", "KerasSchedule": "keras_schedule",
+}
 
 __all__ = sorted(_WHERE)
 

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
-import course_lib.schedules  # noqa: F401 (makes them known, so that a saved rule finds its own)
+from course_lib.frameworks.keras_schedule import KerasSchedule
 from course_lib.update_rules import Rule, describe, rebuild
 from course_lib.update_rules.arrays import cast_like, widen
 from course_lib.validation import number, one_of
@@ -203,18 +203,15 @@ class KerasOptimizer(keras.optimizers.Optimizer):
         return optimizer
 
 
-class _RuleSchedule(LearningRateSchedule):
+class _RuleSchedule(KerasSchedule):
     """The schedule of a rule, asked at the number of steps made; saved with the rule."""
 
     def __init__(self, rule):
+        super().__init__(rule.lr)
         self.rule = rule
 
     def __call__(self, step):
-        step = step // _batches_per_step(self.rule)
-        return self.rule.lr(ops.cast(step, keras.config.floatx()))
-
-    def get_config(self):
-        return describe(self.rule)
+        return super().__call__(step // _batches_per_step(self.rule))
 
 
 def _batches_per_step(rule):
