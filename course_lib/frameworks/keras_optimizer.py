@@ -213,6 +213,9 @@ class _RuleSchedule(KerasSchedule):
     def __call__(self, step):
         return super().__call__(step // _batches_per_step(self.rule))
 
+    def get_config(self):
+        return describe(self.rule)
+
 
 def _batches_per_step(rule):
     if rule.name == "accumulate_gradients":

@@ -48,7 +48,9 @@ class KerasSchedule(LearningRateSchedule):
     def get_config(self):
         """What makes it again, as JSON."""
         if not hasattr(self.schedule, "settings"):
-            raise ValueError(f"schedule cannot be saved, got {self.schedule!r}: make it a registered Schedule")
+            raise ValueError(
+                f"schedule cannot be saved, got {self.schedule!r}: make it a Schedule and call register"
+            )
         return {"schedule": describe(self.schedule)}
 
     @classmethod
