@@ -30,17 +30,42 @@ METHODS = {
 
 
 def fields(result):
-    return {"validation": result.validation, "test": result.test, "loss": result.loss, "diverged": result.diverged}
+    return {name: getattr(result, name) for name in ("validation", "test", "loss", "checks", "diverged")}
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_one_batch_equals_many_runs(name):
     arguments = ({name: METHODS[name]}, MLP, [0.003, 0.02, 0.1], [4, 7], 40)
-    together = compare(*arguments, dtype="float64")[name]
-    alone = compare(*arguments, dtype="float64", batched=False)[name]
+    together = compare(*arguments, every=15, dtype="float64")[name]
+    alone = compare(*arguments, every=15, dtype="float64", batched=False)[name]
     for key, value in fields(together).items():
         np.testing.assert_allclose(value, fields(alone)[key], rtol=1e-7, atol=1e-9, err_msg=key)
     assert together.loss.shape == (3, 2, 40) and together.test.shape == (3, 2)
+
+
+def test_looking_more_often_changes_nothing_and_tells_when_a_target_was_reached():
+    arguments = ({"m": momentum(1.0), "wild": gradient_descent(1.0)}, MLP, {"m": [0.01, 0.1], "wild": [1e30]}, 3, 40)
+    seldom, often = compare(*arguments), compare(*arguments, every=15)
+    assert seldom.checks.tolist() == [0, 40] and often.checks.tolist() == [0, 15, 30, 40]
+    assert compare(*arguments, every=20).checks.tolist() == [0, 20, 40]
+    for steps, at in ((15, 1), (30, 2)):   # what was seen on the way is the end of a shorter run
+        shorter = compare(*arguments[:-1], steps)
+        np.testing.assert_allclose(often["m"].checks[..., at], shorter["m"].validation, rtol=1e-6)
+    for name in ("m", "wild"):
+        np.testing.assert_array_equal(often[name].test, seldom[name].test)
+        np.testing.assert_array_equal(often[name].checks[..., [0, -1]], seldom[name].checks)
+        np.testing.assert_array_equal(often[name].checks[..., -1], often[name].validation)
+    assert np.isinf(often["wild"].checks[..., 1:]).all() and np.isfinite(often["wild"].checks[..., 0]).all()
+
+    path = often["m"].checks[often["m"].chosen]   # [seeds, 4]
+    for target in (0.0, 0.1, 0.3, 1.0):
+        expected = [next((step for step, error in zip(often.checks, row) if error <= target), np.inf) for row in path]
+        assert often.steps_to("m", target).tolist() == expected
+    assert often.steps_to("m", 1.0).tolist() == [0, 0, 0] and np.isinf(often.steps_to("wild", 0.0)).all()
+    with pytest.raises(ValueError, match="target must be finite"):
+        often.steps_to("m", math.nan)
+    with pytest.raises(ValueError, match="every must be at least 1, got 0"):
+        compare(*arguments, every=0)
 
 
 def test_float32_agrees_to_its_precision():

@@ -10,7 +10,7 @@ from course_lib.training.minimization import Divergence, Trace, minimize
 
 _WHERE = {
     "fit": "fitting", "History": "fitting",
-    "compare": "comparison", "Comparison": "comparison", "MethodResult": "comparison",
+    "compare": "comparison", "Comparison": "outcomes", "MethodResult": "outcomes",
     "Task": "tasks", "Draw": "tasks", "quadratic_task": "tasks",
     "logistic_task": "data_tasks", "mlp_task": "data_tasks", "module_task": "data_tasks",
     "batch_order": "runs",

@@ -1,137 +1,15 @@
 """Methods compared fairly: equal budgets, tuned rates, several seeds, ties called ties."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from course_lib.training.intervals import Interval, mean_interval
+from course_lib.training.outcomes import Comparison, MethodResult, score_interval
 from course_lib.training.runs import Data, run_one_by_one, run_together
 from course_lib.training.tasks import Task
 from course_lib.update_rules import Rule
 from course_lib.validation import count, number, one_of
 
-_ENOUGH_SEEDS = 5
 
-
-@dataclass(frozen=True, eq=False)
-class MethodResult:
-    """What one method did at every learning rate and seed.
-
-    Parameters
-    ----------
-    learning_rates : array [rates]
-        Ascending.
-    validation, test : array [rates, seeds]
-        The task's metric after the last step; infinite where a run was no longer finite.
-    loss : array [rates, seeds, steps]
-        Of each step's batch, before the step.
-    diverged : array [rates, seeds] of bool
-        Not finite, or no better than at the start, with more than twice the loss there.
-    chosen : int
-        Which rate was chosen: the least mean metric on validation data.
-    score : Interval
-        The metric on test data at that rate, over the seeds, with its 95% interval.
-    """
-
-    learning_rates: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-    loss: np.ndarray
-    diverged: np.ndarray
-    chosen: int
-    score: Interval
-
-    @property
-    def lr(self):
-        """The chosen learning rate."""
-        return float(self.learning_rates[self.chosen])
-
-    @property
-    def at_edge(self):
-        """True where the chosen rate is the least or the largest that was tried."""
-        return self.chosen in (0, len(self.learning_rates) - 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """The outcome of `compare`; print it for a table.
-
-    Parameters
-    ----------
-    task, metric_name : str
-    steps : int
-    seeds : tuple of int
-    methods : dict
-        Name -> `MethodResult`, in the order given.
-    """
-
-    task: str
-    metric_name: str
-    steps: int
-    seeds: tuple
-    methods: dict
-
-    def __getitem__(self, name):
-        """The `MethodResult` of a method."""
-        return self.methods[name]
-
-    @property
-    def scores(self):
-        """Name -> the interval of the test metric: rows for `plots.intervals`."""
-        return {name: result.score for name, result in self.methods.items()}
-
-    @property
-    def best(self):
-        """The name of the method with the least mean test metric, ties or not."""
-        return min(self.methods, key=lambda name: self.methods[name].score.mean)
-
-    def difference(self, a, b):
-        """The test metric of method a less that of b, paired by seed: an `Interval`."""
-        a, b = (self.methods[name].test[self.methods[name].chosen] for name in (a, b))
-        return _interval(a - b)
-
-    def tie(self, a, b):
-        """True where the seeds do not tell a from b: the interval of their difference holds 0."""
-        return not self.difference(a, b).excludes(0)
-
-    @property
-    def warnings(self):
-        """What to know before believing the table: a list of sentences."""
-        said = []
-        if len(self.seeds) < _ENOUGH_SEEDS:
-            said.append(f"only {len(self.seeds)} seeds: an interval over fewer than {_ENOUGH_SEEDS} says little")
-        budgets = {len(result.learning_rates) for result in self.methods.values()}
-        if len(budgets) > 1:
-            said.append("unequal budgets: the methods were not tried at equally many learning rates")
-        for name, result in self.methods.items():
-            if len(result.learning_rates) == 1:
-                said.append(f"{name}: its rate {result.lr:g} is the only one tried")
-            elif result.at_edge:
-                said.append(f"{name}: its best rate {result.lr:g} is at the edge of its grid; a better one may lie beyond")
-            for rate, runs in zip(result.learning_rates, result.diverged):
-                if runs.any():
-                    said.append(f"{name}: at rate {rate:g}, {runs.sum()} of {len(runs)} runs diverged")
-        return said
-
-    def _verdict(self, name):
-        if not np.isfinite(self.methods[name].score.mean):
-            return "diverged"
-        if name == self.best:
-            return "best"
-        return "tie" if self.tie(name, self.best) else "worse"
-
-    def __str__(self):
-        rows = [("method", "rate", f"{self.metric_name} (test)", "against the best")]
-        for name, result in self.methods.items():
-            score = "%.4g ± %.2g" % result.score
-            rows.append((name, f"{result.lr:g}", score, self._verdict(name)))
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-        head = f"{self.task}: {self.steps} steps, {len(self.seeds)} seeds, mean ± 95% interval"
-        return "\n".join([head, *table, *(f"note: {line}" for line in self.warnings)])
-
-
-def compare(methods, task, learning_rates, seeds, steps, *, batched=True, dtype="float32"):
+def compare(methods, task, learning_rates, seeds, steps, *, every=None, batched=True, dtype="float32"):
     """Compare methods on a task as one would wish others did.
 
     The protocol. Each seed stands for a split of the data, a start and an order of
@@ -159,6 +37,8 @@ def compare(methods, task, learning_rates, seeds, steps, *, batched=True, dtype=
     seeds : int or list of int
         How many (from 0), or which.
     steps : int
+    every : int, optional
+        Look at the validation metric every so many steps as well: kept as `checks`.
     batched : bool
         Run all rates and seeds of a method in one batch, by `torch.func.vmap`; otherwise
         one after the other, for rules that branch on values. The numbers agree to
@@ -196,24 +76,18 @@ def compare(methods, task, learning_rates, seeds, steps, *, batched=True, dtype=
     seeds = tuple(count("seeds", seed, least=0) for seed in seeds)
     rates = _rates(learning_rates, methods)
     steps = count("steps", steps)
+    every = steps if every is None else count("every", every)
     one_of("dtype", dtype, ("float32", "float64"))
     run = run_together if batched else run_one_by_one
-    data = Data(task, seeds, steps, dtype)
+    data = Data(task, seeds, steps, dtype, every)
     results = {}
     for name, method in methods.items():
-        validation, losses, test, curve, diverged = run(method, task, rates[name], data)
+        validation, losses, test, curve, checks, diverged = run(method, task, rates[name], data)
         chosen = int(np.lexsort((losses.mean(1), validation.mean(1)))[0])
         results[name] = MethodResult(
-            rates[name], validation, test, curve, diverged, chosen, _interval(test[chosen])
+            rates[name], validation, test, curve, checks, diverged, chosen, score_interval(test[chosen])
         )
-    return Comparison(task.name, task.metric_name, steps, seeds, results)
-
-
-def _interval(values):
-    """A mean with its 95% interval; infinitely wide where it cannot be known."""
-    if len(values) < 2 or not np.isfinite(values).all():
-        return Interval(float(np.mean(values)), np.inf)
-    return mean_interval(values)
+    return Comparison(task.name, task.metric_name, steps, seeds, data.checks, results)
 
 
 def _methods(methods):

@@ -18,6 +18,8 @@ def run_together(method, task, rates, data):
         The metric and the loss after the last step; infinite where w is not finite.
     curve : array [rates, seeds, steps]
         The loss of each batch, before its step.
+    checks : array [rates, seeds, len(data.checks)]
+        The metric on validation data after so many steps.
     diverged : array [rates, seeds] of bool
     """
     seeds = len(data.w0)
@@ -28,7 +30,7 @@ def run_together(method, task, rates, data):
 
     runs = spread(torch.arange(seeds))
     parts = {name: [spread(each) for each in data.parts[name]] for name in ("validation", "test")}
-    outcome = _train(method, task, vmap, lr, spread(data.w0), data.batches(runs), parts)
+    outcome = _train(method, task, vmap, lr, spread(data.w0), data.batches(runs), parts, data.checks)
     return [each.reshape(len(rates), seeds, *each.shape[1:]) for each in outcome]
 
 
@@ -39,7 +41,8 @@ def run_one_by_one(method, task, rates, data):
         for i in torch.arange(len(data.w0)):
             parts = {name: [each[i] for each in part] for name, part in data.parts.items()}
             rate = torch.tensor(lr, dtype=torch.float64)
-            outcomes.append(_train(method, task, lambda f: f, rate, data.w0[i], data.batches(i), parts))
+            batches = data.batches(i)
+            outcomes.append(_train(method, task, lambda f: f, rate, data.w0[i], batches, parts, data.checks))
     stacked = [np.stack(each) for each in zip(*outcomes)]
     return [each.reshape(len(rates), len(data.w0), *each.shape[1:]) for each in stacked]
 
@@ -47,9 +50,10 @@ def run_one_by_one(method, task, rates, data):
 class Data:
     """What the seeds draw, stacked: w0 [seeds, D], x [seeds, samples, …], y [seeds, samples]."""
 
-    def __init__(self, task, seeds, steps, dtype):
+    def __init__(self, task, seeds, steps, dtype, every):
         dtype = getattr(torch, dtype)
         self.name, self.steps = task.name, steps
+        self.checks = np.array([*range(0, steps, every), steps])
         draws = [task.draw(seed) for seed in seeds]
         try:
             self.w0 = torch.stack([torch.as_tensor(draw.w0) for draw in draws]).to(dtype)
@@ -128,13 +132,13 @@ def _stacked(tensors, dtype):
     return stacked.to(dtype) if stacked.is_floating_point() else stacked
 
 
-def _train(method, task, batched, lr, w, batches, parts):
+def _train(method, task, batched, lr, w, batches, parts, checks):
     """Train from w; `batched` is vmap for many runs, or does nothing to the functions of one."""
     loss_of, metric_of = batched(task.loss), batched(task.metric)
     state = batched(lambda lr, w: _init(method, lr, w))(lr, w)
     update = batched(lambda lr, g, state, w: _update(method, lr, g, state, w))
     start = [metric_of(w, *parts["validation"]), loss_of(w, *parts["validation"])]
-    curve = []
+    curve, checked, checks = [], [start[0]], set(checks.tolist())
     for x, y in batches:
         loss = loss_of(w.requires_grad_(), x, y)
         # The runs are independent: the gradient of the sum holds the gradient of each.
@@ -144,12 +148,18 @@ def _train(method, task, batched, lr, w, batches, parts):
             delta, state = update(lr, g, state, w)
             w = w + delta
         curve.append(loss.detach())
-    lost = ~w.isfinite().all(-1)
+        if len(curve) in checks:
+            checked.append(_judged(metric_of(w, *parts["validation"]), w))
     end = [metric_of(w, *parts["validation"]), loss_of(w, *parts["validation"]), metric_of(w, *parts["test"])]
-    end = [torch.where(lost | value.isnan(), torch.inf, value) for value in end]
+    end = [_judged(value, w) for value in end]
     worse = (end[0] >= start[0]) & (end[1] > 2 * start[1])
-    diverged = lost | worse
-    return [each.numpy() for each in (*end, torch.stack(curve, -1), diverged)]
+    diverged = ~w.isfinite().all(-1) | worse
+    return [each.numpy() for each in (*end, torch.stack(curve, -1), torch.stack(checked, -1), diverged)]
+
+
+def _judged(value, w):
+    """A metric or loss of runs, infinite where it or w is no longer finite."""
+    return torch.where(value.isnan() | ~w.isfinite().all(-1), torch.inf, value)
 
 
 def _init(method, lr, w):
