@@ -6,6 +6,7 @@ PYTHON   ?= python3
 PORT     ?= 8000
 JOBS     ?= 1
 NOTEBOOK ?=
+BENCH    ?=
 ARGS     ?=
 WORKERS  ?= logical
 
@@ -45,8 +46,8 @@ notebooks: setup wheel  ## run again what has changed and keep the outputs (CHEC
 stamp:  ## write the repository's address into the book (REPO=owner/name)
 	@$(PYTHON) tools/stamp.py "$(REPO)"
 
-bench: setup wheel  ## measure again what has changed (FORCE=1 for everything)
-	@$(PY) -m benchmarks.run $(if $(FORCE),--force)
+bench: setup wheel  ## measure again what has changed (FORCE=1 for everything, BENCH=name for one)
+	@$(PY) -m benchmarks.run $(BENCH) $(if $(FORCE),--force)
 
 clean:  ## remove what was built, keep the environment
 	rm -rf _build .hypothesis

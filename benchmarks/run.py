@@ -5,7 +5,8 @@ A benchmark is a module in this folder with a docstring that says what it measur
     subjects() -> {name: fingerprint}   what there is to measure, and a hash of all that the result depends on
     measure(name) -> dict               the numbers of one subject
 
-A row of results/NAME.json is kept as long as its fingerprint holds, so a change is measured and nothing else is.
+A row of results/NAME.json is kept as long as its fingerprint holds, so a change is measured and nothing else is. What
+a chapter reads stands in the library instead, in course_lib/results, and so goes wherever the chapter goes.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+IN_LIBRARY = ("schedule_table",)
 NAMES = sorted(file.stem for file in HERE.glob("*.py") if file.stem not in ("__init__", "run"))
 
 
@@ -39,9 +41,14 @@ def machine():
     return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
+def file_of(name):
+    """Return where the result of a benchmark stands."""
+    return (ROOT / "course_lib" if name in IN_LIBRARY else HERE) / "results" / f"{name}.json"
+
+
 def result(name):
     """Return the committed result of a benchmark, an empty one if there is none."""
-    file = HERE / "results" / f"{name}.json"
+    file = file_of(name)
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"rows": []}
 
 
@@ -54,14 +61,15 @@ def refresh(name, force=False):
         row = kept.get(subject, {})
         if force or row.get("fingerprint") != mark:
             numbers = module.measure(subject)
-            print(f"{name}: {subject}: {numbers}", flush=True)
+            print(f"{name}: {subject}: {str(numbers)[:200]}", flush=True)
             row = {"subject": subject, "fingerprint": mark, "machine": machine(), **numbers}
         rows.append(row)
     text = json.dumps({"measures": module.__doc__.strip(), "rows": rows}, indent=1, ensure_ascii=False) + "\n"
-    (HERE / "results" / f"{name}.json").write_text(text, encoding="utf-8")
+    file_of(name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    for name in NAMES:
+    chosen = [name for name in sys.argv[1:] if name != "--force"] or NAMES
+    for name in chosen:
         refresh(name, force="--force" in sys.argv)
     print("results are current")

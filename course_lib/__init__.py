@@ -23,10 +23,11 @@ _WHERE = {
     "claims": ("claim",),
     "exercises": ("check",),
     "notebook": ("show_source", "show_error", "progress"),
+    "results": ("measured",),
 }
 _MODULES = (
     "update_rules", "schedules", "objectives", "training", "frameworks", "datasets", "plots",
-    "claims", "exercises", "notebook",
+    "claims", "exercises", "notebook", "results",
 )
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 

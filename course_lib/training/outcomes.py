@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from course_lib.training.intervals import Interval, mean_interval
-from course_lib.validation import number
+from course_lib.validation import finite_array
 
 _ENOUGH_SEEDS = 5
 
@@ -94,7 +94,7 @@ class Comparison:
         Parameters
         ----------
         name : str
-        target : float
+        target : float or array [seeds]
 
         Returns
         -------
@@ -102,7 +102,10 @@ class Comparison:
             In steps, as finely as `every` looked; infinite where it never was.
         """
         result = self.methods[name]
-        reached = result.checks[result.chosen] <= number("target", target)
+        target = finite_array("target", target)
+        if target.shape not in ((), (len(self.seeds),)):
+            raise ValueError(f"target must be a number or one for each of {len(self.seeds)} seeds, got {target!r}")
+        reached = result.checks[result.chosen] <= target[..., None]
         return np.where(reached.any(-1), self.checks[reached.argmax(-1)], np.inf)
 
     def difference(self, a, b):

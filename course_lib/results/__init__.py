@@ -1,0 +1,43 @@
+"""Measurements too long for a chapter's minute: committed, and shipped with the library.
+
+`make bench` writes them, from `benchmarks/`, and a test fails when they are no longer about
+the code that is committed.
+"""
+
+import json
+from pathlib import Path
+
+__all__ = ["measured"]
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def measured(name):
+    """What a benchmark found.
+
+    Parameters
+    ----------
+    name : str
+        The benchmark's name: "schedule_table".
+
+    Returns
+    -------
+    dict
+        "measures", in words; "rows", a list of dicts, each with its "subject" and the
+        "machine" it was measured on.
+
+    Raises
+    ------
+    ValueError
+        If there is no such result.
+
+    Examples
+    --------
+    >>> [row["subject"] for row in measured("schedule_table")["rows"]]
+    ['digits, one epoch', 'digits, twelve epochs', 'diabetes']
+    """
+    file = FOLDER / f"{name}.json"
+    if not isinstance(name, str) or not file.is_file():
+        known = ", ".join(sorted(path.stem for path in FOLDER.glob("*.json")))
+        raise ValueError(f"name must be that of a result ({known}), got {name!r}")
+    return json.loads(file.read_text(encoding="utf-8"))
