@@ -17,6 +17,7 @@ _WHERE = {
     "training": (
         "minimize", "Trace", "Divergence", "fit", "compare", "Task", "quadratic_task",
         "logistic_task", "mlp_task", "module_task", "mean_interval",
+        "sharpness",
     ),
     "frameworks": ("TorchOptimizer", "KerasOptimizer", "KerasSchedule"),
     "datasets": ("load", "Dataset", "Split"),

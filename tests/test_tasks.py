@@ -56,6 +56,38 @@ def test_logistic_regression_starts_at_equal_odds():
     assert task.loss(draw.w0, *draw.train).item() == pytest.approx(np.log(2))
 
 
+def test_features_are_made_of_the_original_measurements():
+    def squares(x):
+        return np.hstack([x, x**2])[:, 1:]
+
+    task = logistic_task("iris", batch_size=8, features=squares)
+    w = torch.randn(24, dtype=torch.float64, generator=torch.manual_seed(0))
+    for seed in (0, 3, 11):   # the same by hand, on scikit-learn's own numbers
+        draw, data = task.draw(seed), load("iris", seed, standardize=False)
+        assert torch.equal(draw.w0, torch.zeros(24, dtype=torch.float64)) and task.batch_size == 8
+        for (x, y), part in zip(draw[1:], (data.train, data.validation, data.test)):
+            by_hand = np.concatenate([part.x[:, 1:], part.x * part.x], axis=1)
+            np.testing.assert_array_equal(x, by_hand)
+            np.testing.assert_array_equal(y, part.y)
+            z = torch.tensor(by_hand) @ w[:21].view(7, 3) + w[21:]
+            torch.testing.assert_close(task.loss(w, x, y), cross_entropy(z, y), rtol=1e-12, atol=0)
+            assert task.metric(w, x, y) == (z.argmax(1) != y).double().mean()
+
+
+def test_features_of_any_kind_of_number_are_taken():
+    for kind in (np.float32, np.int64):
+        x, _ = logistic_task("iris", features=lambda x: x.astype(kind)).draw(0).train
+        np.testing.assert_array_equal(x, load("iris", 0, standardize=False).train.x.astype(kind))
+        assert x.dtype == torch.float64
+
+
+def test_features_that_differ_from_split_to_split_are_named():
+    varying = logistic_task("breast_cancer", features=lambda x: x[:, x.mean(0) > np.median(x)])
+    with pytest.raises(ValueError, match=r"features\(x\) must have shape \[\d+, \d+\], got \[\d+, \d+\]"):
+        for seed in range(20):
+            varying.draw(seed)
+
+
 def test_a_regression_is_measured_in_units_of_its_variance():
     task = mlp_task("diabetes", hidden=())
     draw = task.draw(0)
@@ -113,6 +145,15 @@ def test_a_quadratic_has_the_gradient_noise_it_promises():
     (lambda: mlp_task("iris", hidden=(0,)), ValueError, "hidden must be at least 1"),
     (lambda: mlp_task("iris", batch_size=0), ValueError, "batch_size must be at least 1"),
     (lambda: logistic_task("diabetes"), ValueError, "dataset must have labels"),
+    (lambda: logistic_task("iris", features=3), TypeError, "features must be a function"),
+    (lambda: logistic_task("iris", features="log"), TypeError, "features must be a function"),
+    (lambda: logistic_task("iris", features=lambda x: x[1:]), ValueError, "must have shape [90, outputs], got [89, 4]"),
+    (lambda: logistic_task("iris", features=lambda x: x[:, 0]), ValueError, "must have shape [90, outputs], got [90]"),
+    (lambda: logistic_task("iris", features=lambda x: 0.0), ValueError, "must have shape [90, outputs], got []"),
+    (lambda: logistic_task("iris", features=lambda x: np.where(x > 5, np.inf, x)), ValueError, "features(x) must be finite"),
+    (lambda: logistic_task("iris", features=lambda x: None), TypeError, "features(x) must be an array of real numbers"),
+    (lambda: logistic_task("iris", features=lambda x: x, batch_size=0), ValueError, "batch_size must be at least 1"),
+    (lambda: logistic_task("diabetes", features=lambda x: x), ValueError, "dataset must have labels"),
     (lambda: module_task(lambda m, n: 3, "iris"), TypeError, "make must return a torch.nn.Module"),
     (lambda: module_task(lambda m, n: torch.nn.BatchNorm1d(m), "iris"), ValueError, "without buffers"),
 ])

@@ -13,14 +13,21 @@ def critical_by_search(lr, h):
     return betas[np.maximum(abs(b + root), abs(b - root)).argmin()]
 
 
-def corrected(grad, w0, rates, beta):
-    w = np.array(w0, dtype=float)
-    v, before, path = np.zeros_like(w), rates[0], [w]
-    for lr in rates:
-        v = beta * v * lr / before + lr * grad(w)
-        w, before = w - v, lr
-        path.append(w)
-    return np.array(path)
+def by_steps(power):
+    """v holds steps, and changes with the rate, times (new rate/old rate) to this power."""
+    def path_of(grad, w0, rates, beta):
+        w = np.array(w0, dtype=float)
+        v, before, path = np.zeros_like(w), rates[0], [w]
+        for lr in rates:
+            v = beta * v * (lr / before) ** power + lr * grad(w)
+            w, before = w - v, lr
+            path.append(w)
+        return np.array(path)
+
+    return path_of
+
+
+corrected, uncorrected, upside_down = by_steps(1), by_steps(0), by_steps(-1)
 
 
 def classical(grad, w0, rates, beta):
@@ -29,26 +36,6 @@ def classical(grad, w0, rates, beta):
     for lr in rates:
         v = beta * v + grad(w)
         w = w - lr * v
-        path.append(w)
-    return np.array(path)
-
-
-def uncorrected(grad, w0, rates, beta):
-    w = np.array(w0, dtype=float)
-    v, path = np.zeros_like(w), [w]
-    for lr in rates:
-        v = beta * v + lr * grad(w)
-        w = w - v
-        path.append(w)
-    return np.array(path)
-
-
-def upside_down(grad, w0, rates, beta):
-    w = np.array(w0, dtype=float)
-    v, before, path = np.zeros_like(w), rates[0], [w]
-    for lr in rates:
-        v = beta * v * before / lr + lr * grad(w)
-        w, before = w - v, lr
         path.append(w)
     return np.array(path)
 

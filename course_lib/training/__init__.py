@@ -13,7 +13,7 @@ _WHERE = {
     "compare": "comparison", "Comparison": "outcomes", "MethodResult": "outcomes",
     "Task": "tasks", "Draw": "tasks", "quadratic_task": "tasks",
     "logistic_task": "data_tasks", "mlp_task": "data_tasks", "module_task": "data_tasks",
-    "batch_order": "runs",
+    "batch_order": "runs", "sharpness": "curvature",
 }
 
 __all__ = ["minimize", "Trace", "Divergence", "mean_interval", "Interval", *_WHERE]

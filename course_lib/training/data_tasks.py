@@ -1,6 +1,7 @@
 """Tasks on real data: logistic regression, a small network, any module of PyTorch."""
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -8,10 +9,10 @@ from torch.func import functional_call
 
 from course_lib import datasets
 from course_lib.training.tasks import Draw, Task
-from course_lib.validation import count
+from course_lib.validation import count, finite_array
 
 
-def logistic_task(dataset="digits", batch_size=32):
+def logistic_task(dataset="digits", batch_size=32, features=None):
     """Logistic regression, from zero, on one of the datasets with labels.
 
     Parameters
@@ -20,26 +21,54 @@ def logistic_task(dataset="digits", batch_size=32):
         "digits", "breast_cancer" or "iris"; each seed has a split of its own.
     batch_size : int or None
         Samples a step; None for all.
+    features : callable, optional
+        `features(x)`: an array [samples, outputs] made of the original measurements
+        [samples, inputs], which are then not standardised. It is called for each part of
+        the data; what it is to know of the training data it must bring along.
 
     Returns
     -------
     Task
-        Its loss is the cross-entropy, its metric the share of errors.
+        Its loss is the cross-entropy, its metric the share of errors. w holds the matrix
+        [inputs or outputs of features, classes] and then the biases.
 
     Raises
     ------
     TypeError, ValueError
-        If the dataset has no labels or batch_size is no whole number above 0.
+        If the dataset has no labels, batch_size is no whole number above 0, or features
+        does not return finite numbers of that shape.
+
+    Examples
+    --------
+    >>> task = logistic_task("iris", features=lambda x: np.hstack([x, x**2]))
+    >>> task.draw(seed=0).train[0].shape
+    torch.Size([90, 8])
     """
-    data = datasets.load(dataset)
+    data = datasets.load(dataset, standardize=features is None)
     if data.classes is None:
         raise ValueError(f"dataset must have labels, got {dataset!r}")
-    size = data.train.x.shape[1], data.classes
+    if features is None:
+        name, inputs, prepare = dataset, data.train.x.shape[1], None
+    else:
+        name, inputs = f"features of {dataset}", _featured(features, data.train).shape[1]
+        prepare = partial(_featured, features, outputs=inputs)
 
     def start(seed):
-        return np.zeros((size[0] + 1) * size[1])
+        return np.zeros((inputs + 1) * data.classes)
 
-    return _on_data(f"logistic regression on {dataset}", dataset, start, _layers([size]), batch_size)
+    predict = _layers([(inputs, data.classes)])
+    return _on_data(f"logistic regression on {name}", dataset, start, predict, batch_size, prepare)
+
+
+def _featured(features, split, outputs=None):
+    """features(x) of one part of the data, [samples, outputs], checked."""
+    if not callable(features):
+        raise TypeError(f"features must be a function of x [samples, inputs], got {features!r}")
+    x = finite_array("features(x)", features(split.x)).astype(np.float64)
+    if x.ndim != 2 or len(x) != len(split) or outputs not in (None, x.shape[1]):
+        wanted = f"[{len(split)}, {outputs or 'outputs'}]"
+        raise ValueError(f"features(x) must have shape {wanted}, got {list(x.shape)}")
+    return x
 
 
 def mlp_task(dataset="digits", hidden=(32,), batch_size=32):
@@ -153,14 +182,18 @@ def module_task(make, dataset="digits", batch_size=32, *, name=None):
     return _on_data(name, dataset, start, predict, batch_size)
 
 
-def _on_data(name, dataset, start, predict, batch_size):
-    """The task of a network: `start(seed) -> w0 [D]`, `predict(w, x) -> [samples, outputs]`."""
+def _on_data(name, dataset, start, predict, batch_size, prepare=None):
+    """The task of a network: `start(seed) -> w0 [D]`, `predict(w, x) -> [samples, outputs]`.
+
+    `prepare(split) -> [samples, features]`, of original measurements; None: standardise.
+    """
     batch_size = None if batch_size is None else count("batch_size", batch_size)
 
     def draw(seed):
-        data = datasets.load(dataset, seed)
-        parts = (data.train, data.validation, data.test)
-        return Draw(torch.tensor(start(seed)), *((torch.tensor(p.x), torch.tensor(p.y)) for p in parts))
+        data = datasets.load(dataset, seed, standardize=prepare is None)
+        parts = [(split.x if prepare is None else prepare(split), split.y)
+                 for split in (data.train, data.validation, data.test)]
+        return Draw(torch.tensor(start(seed)), *((torch.tensor(x), torch.tensor(y)) for x, y in parts))
 
     def squared_error(w, x, y):
         return (predict(w, x)[:, 0] - y).square().mean()
