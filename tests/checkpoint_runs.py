@@ -1,5 +1,6 @@
 """Small fits that are interrupted: what they train, how they are stopped, and whether two are the same."""
 
+import math
 import time
 
 import numpy as np
@@ -24,6 +25,23 @@ def network(seed=0, dtype=torch.float64):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Dropout(0.3), nn.Linear(6, 3)).to(dtype)
+
+
+class Halving:
+    """A scheduler: half the rate where the loss has not fallen."""
+
+    def __init__(self, lr, best=math.inf):
+        self.lr, self.best = lr, best
+
+    def observe(self, loss):
+        self.lr, self.best = (self.lr if loss < self.best else self.lr / 2), min(loss, self.best)
+        return self.lr
+
+    def state_dict(self):
+        return {"lr": self.lr, "best": self.best}
+
+    def load_state_dict(self, state):
+        self.lr, self.best = state["lr"], state["best"]
 
 
 class Interruption(Exception):

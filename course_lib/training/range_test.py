@@ -143,7 +143,7 @@ def _steepest(lr, smoothed, smoothing):
     known = np.flatnonzero(np.isfinite(smoothed))
     if len(known) < 2:
         return None
-    slope = np.gradient(smoothed[known], np.log(lr[known]))
+    slope = np.gradient(smoothed[known], np.log(lr[1] / lr[0]))
     # The first averages are of few batches, and jump.
     young = min(round(1 / (1 - smoothing)), len(known) // 2)
     best = young + slope[young:].argmin()
