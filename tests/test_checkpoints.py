@@ -168,6 +168,14 @@ def test_a_crash_as_it_is_written_leaves_the_old_file(path, monkeypatch, name, e
     assert read_checkpoint(path) == "old" and os.listdir(path.parent) == ["run.npz"]
 
 
+def test_it_is_on_the_disk_before_it_gets_its_name_and_the_name_after(path, monkeypatch):
+    calls, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (calls.append(os.fstat(handle).st_ino), fsync(handle)))
+    monkeypatch.setattr(os, "replace", lambda old, new: (calls.append((old, new)), replace(old, new)))
+    write_checkpoint(path, "new")
+    assert calls == [path.stat().st_ino, (Path(f"{path}.tmp"), path), path.parent.stat().st_ino]
+
+
 def test_where_a_folder_cannot_be_forced_to_the_disk_it_is_written_all_the_same(path, monkeypatch):
     def refuse(*_):
         raise PermissionError
@@ -400,8 +408,10 @@ def test_a_damaged_file_leaves_everything_as_it_was(path):
         assert not (path.parent / "created").exists(), name
     for tree in (3, {"w": torch.ones(2)}, {"fit": 2}):
         write_checkpoint(path, tree)
+        Path(f"{path}.tmp").write_text("what a killed run left")
         with pytest.raises(ValueError, match="run.npz is no checkpoint of this version of fit"):
             run(module, path, epochs=1)
+        assert os.listdir(path.parent) == ["run.npz"]
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     assert torch.equal(torch.get_rng_state(), torch_state) and (np.random.get_state()[1] == numpy_state).all()
 
