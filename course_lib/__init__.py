@@ -15,7 +15,7 @@ _WHERE = {
         "accumulate_gradients", "weight_ema", "register", "rebuild", "describe",
     ),
     "training": (
-        "minimize", "Trace", "Divergence", "fit", "compare", "Task", "quadratic_task",
+        "minimize", "Trace", "Divergence", "fit", "EarlyStopping", "compare", "Task", "quadratic_task",
         "logistic_task", "mlp_task", "module_task", "mean_interval",
         "sharpness",
     ),

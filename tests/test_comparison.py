@@ -122,6 +122,23 @@ def test_batches_go_through_all_samples_before_any_again():
     assert not np.array_equal(order[:3], order[3:6]) and not np.array_equal(order, batch_order(10, 3, 7, seed=1))
 
 
+@pytest.mark.parametrize("change, error, told", [
+    ({"samples": 0}, ValueError, "samples must be at least 1, got 0"),
+    ({"samples": 9.0}, TypeError, "samples must be a whole number, got 9.0"),
+    ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
+    ({"batch_size": "3"}, TypeError, "batch_size must be a whole number, got '3'"),
+    ({"batch_size": 11}, ValueError, "batch_size must be at most 10, the samples, got 11"),
+    ({"steps": 0}, ValueError, "steps must be at least 1, got 0"),
+    ({"steps": True}, TypeError, "steps must be a whole number, got True"),
+    ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
+    ({"seed": None}, TypeError, "seed must be a whole number, got None"),
+])
+def test_bad_arguments_of_an_order_are_named(change, error, told):
+    with pytest.raises(error) as caught:
+        batch_order(**{"samples": 10, "batch_size": 3, "steps": 7, "seed": 0, **change})
+    assert told in str(caught.value)
+
+
 # ---- the protocol
 
 def shifted(validation_at, test_at):

@@ -1,18 +1,20 @@
 """Fit a PyTorch module to data with any rule, and keep what happened."""
 
-from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch.nn import functional
 
-from course_lib.datasets import Split
 from course_lib.frameworks import TorchOptimizer
 from course_lib.notebook import progress
+from course_lib.training.checkpoints import Checkpoint
+from course_lib.training.early_stopping import EarlyStopping
+from course_lib.training.fit_inputs import as_tensors, loss_for, trained_parameters
 from course_lib.training.minimization import Divergence
-from course_lib.update_rules.arrays import flatten, norm
-from course_lib.validation import count, finite_array
+from course_lib.training.module_state import in_training, seeded
+from course_lib.training.run_files import RunFile, marks_of
+from course_lib.training.running import Run
+from course_lib.validation import count
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,14 @@ class History:
     validation_error : array [epochs + 1]
         Share of wrong labels; empty without validation data or for a regression.
     optimizer : TorchOptimizer
-        As it stood at the end, to go on with or to read the averaged weights from.
+        As it stood at the end of training, to go on with or to read the averaged weights
+        from; so it stands also where the module has the weights of an earlier epoch back.
+    best_epoch : int or None
+        The best epoch by early stopping's account (0: before training), whose weights the
+        module now has if they were to be restored; None without early stopping, or
+        where no validation loss was finite.
+    stopped : bool
+        Whether early stopping ended the fit before its last epoch.
     """
 
     loss: np.ndarray
@@ -41,10 +50,13 @@ class History:
     validation_loss: np.ndarray
     validation_error: np.ndarray
     optimizer: TorchOptimizer
+    best_epoch: int | None = None
+    stopped: bool = False
 
 
 def fit(
-    module, train, rule, epochs, batch_size, seed, validation=None, *, loss=None, check_finite=True
+    module, train, rule, epochs, batch_size, seed, validation=None, stopping=None, checkpoint=None,
+    *, plateau=None, loss=None, check_finite=True,
 ):
     """Fit a module by mini-batches, the same in every run of the same seed.
 
@@ -52,6 +64,11 @@ def fit(
     may be smaller. The seed decides the order and what the module itself draws (dropout);
     the initial weights are the module's own. The module is changed in place, and left in
     the mode (`train` or `eval`) it came in.
+
+    With a checkpoint the fit may be interrupted at any moment: called again with the same
+    arguments, it goes on from the file, and ends with the same weights and history as one
+    that was not interrupted, to the last bit (on a GPU, if its operations are
+    deterministic). So does a call with more epochs. A finished fit is read from the file.
 
     Parameters
     ----------
@@ -65,6 +82,16 @@ def fit(
     seed : int
     validation : Split, or pair (x, y), optional
         Looked at before training and after every epoch, never trained on.
+    stopping : EarlyStopping, optional
+        Observes the validation loss, from the one before training on; when it says stop,
+        or at the end, the module gets the weights and buffers of the best epoch back, if
+        `restore_best`. A fresh copy is used; what is given is not changed.
+    checkpoint : str, Path or Checkpoint, optional
+        A file to keep the run in, and to go on from where it exists. A file of another
+        run (rule, data, seed, …) is refused. A path alone is written after every epoch.
+    plateau : Plateau, optional
+        Says the learning rate, in place of the rule's: `plateau.lr` at first, then what
+        its `observe(validation loss)` returns after each epoch. A copy is used.
     loss : callable, optional
         `loss(prediction, y)` -> 0-d tensor, the mean over a batch. By default the
         cross-entropy for whole-number y (labels), the mean squared error otherwise.
@@ -79,14 +106,16 @@ def fit(
     ------
     TypeError, ValueError
         If an argument is wrong: x and y differ in length, data hold NaN, the prediction
-        does not have y's shape.
+        does not have y's shape, stopping has no validation data to look at, the checkpoint
+        is damaged or of another run. The module is then as it was.
     Divergence
         A `FloatingPointError`: if a gradient is not finite. It names the parameter and
         the step, and keeps the history so far as its `trace`; the module stays as it was
-        before that step.
+        before that step, and the checkpoint as it was last written.
 
     Examples
     --------
+    >>> import torch
     >>> from course_lib import adam, load
     >>> data = load("iris")
     >>> with torch.random.fork_rng():
@@ -99,116 +128,71 @@ def fit(
     >>> bool(history.validation_error[-1] < 0.2)
     True
     """
-    if not isinstance(module, torch.nn.Module):
-        raise TypeError(f"module must be a torch.nn.Module, got {module!r}")
+    trained = trained_parameters(module)
+    like = trained[0][1]
     epochs, batch_size = count("epochs", epochs), count("batch_size", batch_size)
     seed = count("seed", seed, least=0)
-    like = next((p for p in module.parameters() if p.requires_grad), None)
-    if like is None:
-        raise ValueError("module must have parameters to train, got none that require a gradient")
-    x, y = _tensors("train", train, like)
-    held_out = None if validation is None else _tensors("validation", validation, like)
-    if loss is None:
-        loss = _squared_error if y.is_floating_point() else functional.cross_entropy
-    elif not callable(loss):
-        raise TypeError(f"loss must be a function of prediction and y, got {loss!r}")
-    trained = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    train = as_tensors("train", train, like)
+    held_out = None if validation is None else as_tensors("validation", validation, like)
     optimizer = TorchOptimizer(trained, rule, check_finite=check_finite)
-
-    rng = np.random.default_rng(seed)
-    steps, checks = [], []
-    with _as_it_was(module), _seeded(seed, like.device):
-        _check(module, held_out, loss, checks)
-        for start, batch in _batches(len(x), epochs, batch_size, rng):
-            batch = torch.from_numpy(batch).to(like.device)
-            try:
-                steps.append(_step(module, optimizer, loss, x[batch], y[batch]))
-            except FloatingPointError as error:
-                message = f"diverged at step {len(steps) + 1}: {error}"
-                raise Divergence(message, len(steps) + 1, _history(steps, checks, optimizer)) from None
-            if start + len(batch) == len(x):
-                _check(module, held_out, loss, checks)
-    return _history(steps, checks, optimizer)
-
-
-def _batches(samples, epochs, batch_size, rng):
-    """(where it starts in its epoch, its samples) for each batch, under a progress bar."""
-    starts = range(0, samples, batch_size)
-    for i in progress(range(epochs * len(starts)), "training"):
-        if i % len(starts) == 0:
-            order = rng.permutation(samples)
-        start = starts[i % len(starts)]
-        yield start, order[start : start + batch_size]
+    stopping = _fresh(stopping, held_out)
+    plateau = _own(plateau, held_out, rule, kept=checkpoint is not None)
+    loss = loss_for(loss, train[1])
+    run = Run(module, optimizer, loss, train, held_out, batch_size, seed, stopping, plateau)
+    file = None
+    if checkpoint is not None:
+        checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
+        file = RunFile(checkpoint, marks_of(run, rule, seed, check_finite))
+    with in_training(module), seeded(seed, like.device):
+        if file:
+            file.resume(run, epochs)
+        _train(run, epochs * run.per_epoch, file)
+        run.restore_best()
+    return _history(run, stopped=run.halted and len(run.steps) < epochs * run.per_epoch)
 
 
-def _step(module, optimizer, loss, x, y):
-    optimizer.zero_grad()
-    value = loss(module(x), y)
-    value.backward()
-    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    length = float(norm(flatten(gradients))) if gradients else 0.0
-    optimizer.step()
-    return float(value.detach()), optimizer.param_groups[0].get("lr", np.nan), length
+def _train(run, steps, file):
+    if not run.steps:
+        run.check()
+    for made in progress(range(len(run.steps) + 1, steps + 1), "training"):
+        if run.halted:
+            break
+        try:
+            run.step()
+        except FloatingPointError as error:
+            raise Divergence(f"diverged at step {made}: {error}", made, _history(run)) from None
+        if file:
+            file.keep(run, last=run.halted or made == steps)
 
 
-@torch.no_grad()
-def _check(module, held_out, loss, checks):
-    if held_out is None:
-        return
-    x, y = held_out
-    module.eval()
-    prediction = module(x)
-    wrong = [] if y.is_floating_point() else [float((prediction.argmax(1) != y).double().mean())]
-    checks.append((float(loss(prediction, y)), *wrong))
-    module.train()
-
-
-def _history(steps, checks, optimizer):
-    loss, lr, grad_norm = np.array(steps, dtype=float).reshape(-1, 3).T
-    validation = [np.array(column) for column in zip(*checks)]
+def _history(run, stopped=False):
+    loss, lr, grad_norm = np.array(run.steps, dtype=float).reshape(-1, 3).T
+    validation = [np.array(column) for column in zip(*run.checks)]
     validation += [np.array([])] * (2 - len(validation))
-    return History(loss, lr, grad_norm, *validation, optimizer)
+    best = None if run.stopping is None else run.stopping.best_index
+    return History(loss, lr, grad_norm, *validation, run.optimizer, best, stopped)
 
 
-def _squared_error(prediction, y):
-    if prediction.numel() != y.numel() or len(prediction) != len(y):
-        raise ValueError(f"module must predict y's shape {tuple(y.shape)}, got {tuple(prediction.shape)}")
-    # Without the reshape [n, 1] − [n] would be [n, n], silently.
-    return functional.mse_loss(prediction.reshape(y.shape), y)
+def _fresh(stopping, held_out):
+    if stopping is None:
+        return None
+    if not isinstance(stopping, EarlyStopping):
+        raise TypeError(f"stopping must be an EarlyStopping, got {stopping!r}")
+    if held_out is None:
+        raise ValueError("stopping must have validation data to look at, got validation=None")
+    stopping = deepcopy(stopping)
+    stopping.reset()
+    return stopping
 
 
-def _tensors(name, data, like):
-    if not isinstance(data, Split) and not (isinstance(data, (tuple, list)) and len(data) == 2):
-        raise TypeError(f"{name} must be a Split or a pair (x, y), got {type(data).__name__}")
-    x, y = (data.x, data.y) if isinstance(data, Split) else data
-    tensors = []
-    for part, values in (("x", x), ("y", y)):
-        if not isinstance(values, torch.Tensor):
-            values = torch.as_tensor(np.asarray(values))
-        if values.is_floating_point():
-            finite_array(f"{name}'s {part}", values.detach().cpu().double().numpy())
-            values = values.to(like.dtype)
-        tensors.append(values.to(like.device))
-    x, y = tensors
-    if len(x) != len(y) or not len(x):
-        raise ValueError(f"{name} must hold as many x as y, at least one, got {len(x)} and {len(y)}")
-    return x, y
-
-
-@contextmanager
-def _as_it_was(module):
-    modes = [(each, each.training) for each in module.modules()]
-    module.train()
-    try:
-        yield
-    finally:
-        for each, training in modes:
-            each.training = training
-
-
-@contextmanager
-def _seeded(seed, device):
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
+def _own(plateau, held_out, rule, kept):
+    if plateau is None:
+        return None
+    for name in ("observe", "lr", *(("state_dict", "load_state_dict") if kept else ())):
+        if isinstance(plateau, type) or not hasattr(plateau, name):
+            raise TypeError(f"plateau must be a Plateau, with {name}, got {plateau!r}")
+    if held_out is None:
+        raise ValueError("plateau must have validation data to look at, got validation=None")
+    if rule.lr is None or callable(rule.lr):
+        raise ValueError(f"plateau must have a rule with a number as its lr, got {rule!r}")
+    return deepcopy(plateau)
