@@ -1,12 +1,12 @@
 """Small fits that are interrupted: what they train, how they are stopped, and whether two are the same."""
 
-import math
 import time
 
 import numpy as np
 import torch
 from torch import nn
 
+from course_lib.schedules import Plateau
 from course_lib.training import Checkpoint, fit, write_checkpoint
 from course_lib.update_rules import adam
 
@@ -27,21 +27,9 @@ def network(seed=0, dtype=torch.float64):
         return nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Dropout(0.3), nn.Linear(6, 3)).to(dtype)
 
 
-class Halving:
-    """A scheduler: half the rate where the loss has not fallen."""
-
-    def __init__(self, lr, best=math.inf):
-        self.lr, self.best = lr, best
-
-    def observe(self, loss):
-        self.lr, self.best = (self.lr if loss < self.best else self.lr / 2), min(loss, self.best)
-        return self.lr
-
-    def state_dict(self):
-        return {"lr": self.lr, "best": self.best}
-
-    def load_state_dict(self, state):
-        self.lr, self.best = state["lr"], state["best"]
+def halving(lr):
+    """Half the rate at every loss that has not fallen."""
+    return Plateau(lr, factor=0.5, patience=0)
 
 
 class Interruption(Exception):

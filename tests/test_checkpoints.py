@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from checkpoint_runs import Halving, data, network, outcome, run, same, to_be_killed
+from checkpoint_runs import halving, data, network, outcome, run, same, to_be_killed
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -221,8 +221,8 @@ def test_in_every_dtype(path, dtype):
 
 
 @pytest.mark.parametrize("watch", [
-    {"stopping": EarlyStopping(2)}, {"stopping": EarlyStopping(2, restore_best=False)}, {"plateau": Halving(0.05)},
-    {"plateau": Halving(0.05), "stopping": EarlyStopping(2, min_delta=0.01)}, {"check_finite": "skip"},
+    {"stopping": EarlyStopping(2)}, {"stopping": EarlyStopping(2, restore_best=False)}, {"plateau": halving(0.05)},
+    {"plateau": halving(0.05), "stopping": EarlyStopping(2, min_delta=0.01)}, {"check_finite": "skip"},
 ], ids=lambda watch: " ".join(watch))
 def test_with_what_watches_the_validation_loss(path, watch):
     changes = {"epochs": 4, "rule": adam(0.1), **watch}
@@ -367,7 +367,7 @@ def test_killed_again_and_again_it_comes_to_its_end(path):
     ({"validation": None}, ", is None"),
     ({"loss": nn.functional.cross_entropy}, "loss was checkpoint_runs.Loss, is torch.nn.functional.cross_entropy"),
     ({"stopping": EarlyStopping(2)}, "stopping was None, is EarlyStopping(patience=2"),
-    ({"plateau": Halving(0.1)}, "plateau was None, is Halving {'lr': 0.1, 'best': inf}"),
+    ({"plateau": halving(0.1)}, "plateau was None, is halving {'lr': 0.1, 'best': inf}"),
     ({"check_finite": "skip"}, "check_finite was True, is skip"),
     ({"module": network(dtype=torch.float32)}, "module's 0.weight was float64 [6, 4], is float32 [6, 4]"),
     ({"module": nn.Sequential(*network(), nn.Identity())}, "(4): Identity()"),

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from checkpoint_runs import Halving, data, network, run
+from checkpoint_runs import halving, data, network, run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -135,14 +135,14 @@ def test_without_a_stop_the_best_come_back_at_the_end():
 
 
 def test_a_scheduler_hears_of_each_epoch_and_sets_the_next_rate():
-    plateau = Halving(0.2)
+    plateau = halving(0.2)
     history = run(network(), epochs=12, plateau=plateau, rule=adam(7.0))
-    twin, expected = Halving(0.2), []
+    twin, expected = halving(0.2), []
     for loss in history.validation_loss[1:]:   # not of the one before training
         expected += 3 * [twin.lr]
         twin.observe(loss)
     assert history.lr.tolist() == expected and len(set(expected)) > 2
-    assert plateau.state_dict() == Halving(0.2).state_dict()
+    assert plateau.state_dict() == halving(0.2).state_dict()
 
 
 OK = {"module": network(), "train": data(), "rule": adam(), "epochs": 1, "batch_size": 5, "seed": 0}
@@ -153,9 +153,9 @@ OK |= {"validation": data(1)}
     ({"stopping": 3}, TypeError, "stopping must be an EarlyStopping, got 3"),
     ({"stopping": EarlyStopping(1), "validation": None}, ValueError, "stopping must have validation data"),
     ({"plateau": 0.1}, TypeError, "plateau must be a Plateau, with observe, got 0.1"),
-    ({"plateau": Halving}, TypeError, "plateau must be a Plateau"),
-    ({"plateau": Halving(0.1), "validation": None}, ValueError, "plateau must have validation data"),
-    ({"plateau": Halving(0.1), "rule": adam(lambda step: 0.1)}, ValueError, "plateau must have a rule with a number"),
+    ({"plateau": halving}, TypeError, "plateau must be a Plateau"),
+    ({"plateau": halving(0.1), "validation": None}, ValueError, "plateau must have validation data"),
+    ({"plateau": halving(0.1), "rule": adam(lambda step: 0.1)}, ValueError, "plateau must have a rule with a number"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_bad_arguments_of_fit_are_named(change, error, told):
     with pytest.raises(error) as caught:

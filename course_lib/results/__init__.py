@@ -36,8 +36,7 @@ def measured(name):
     >>> [row["subject"] for row in measured("schedule_table")["rows"]]
     ['digits, one epoch', 'digits, twelve epochs', 'diabetes']
     """
-    file = FOLDER / f"{name}.json"
-    if not isinstance(name, str) or not file.is_file():
-        known = ", ".join(sorted(path.stem for path in FOLDER.glob("*.json")))
-        raise ValueError(f"name must be that of a result ({known}), got {name!r}")
-    return json.loads(file.read_text(encoding="utf-8"))
+    files = {path.stem: path for path in sorted(FOLDER.glob("*.json"))}
+    if name not in files:
+        raise ValueError(f"name must be that of a result ({', '.join(files)}), got {name!r}")
+    return json.loads(files[name].read_text(encoding="utf-8"))

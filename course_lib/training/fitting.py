@@ -7,6 +7,7 @@ import numpy as np
 
 from course_lib.frameworks import TorchOptimizer
 from course_lib.notebook import progress
+from course_lib.schedules import Plateau
 from course_lib.training.checkpoints import Checkpoint
 from course_lib.training.early_stopping import EarlyStopping
 from course_lib.training.fit_inputs import as_tensors, loss_for, trained_parameters
@@ -136,7 +137,7 @@ def fit(
     held_out = None if validation is None else as_tensors("validation", validation, like)
     optimizer = TorchOptimizer(trained, rule, check_finite=check_finite)
     stopping = _fresh(stopping, held_out)
-    plateau = _own(plateau, held_out, rule, kept=checkpoint is not None)
+    plateau = _own(plateau, held_out, rule)
     loss = loss_for(loss, train[1])
     run = Run(module, optimizer, loss, train, held_out, batch_size, seed, stopping, plateau)
     file = None
@@ -185,12 +186,11 @@ def _fresh(stopping, held_out):
     return stopping
 
 
-def _own(plateau, held_out, rule, kept):
+def _own(plateau, held_out, rule):
     if plateau is None:
         return None
-    for name in ("observe", "lr", *(("state_dict", "load_state_dict") if kept else ())):
-        if isinstance(plateau, type) or not hasattr(plateau, name):
-            raise TypeError(f"plateau must be a Plateau, with {name}, got {plateau!r}")
+    if not isinstance(plateau, Plateau):
+        raise TypeError(f"plateau must be a Plateau, got {plateau!r}")
     if held_out is None:
         raise ValueError("plateau must have validation data to look at, got validation=None")
     if rule.lr is None or callable(rule.lr):

@@ -84,7 +84,7 @@ def marks_of(run, rule, seed, check_finite):
         "validation": run.held_out and _digest(run.held_out),
         "loss": _name(run.loss),
         "stopping": repr(run.stopping),
-        "plateau": None if run.plateau is None else _settings(run.plateau),
+        "plateau": run.plateau and f"{run.plateau!r} {run.plateau.state_dict()}",
         "device": run.train[0].device.type,
         "module": _without_addresses(repr(run.module)),
         "trained": ", ".join(name for name, p in run.module.named_parameters() if p.requires_grad),
@@ -118,12 +118,6 @@ def _digest(data):
 def _name(function):
     home = function if hasattr(function, "__qualname__") else type(function)
     return f"{home.__module__}.{home.__qualname__}"
-
-
-def _settings(plateau):
-    """A scheduler's class and all it holds before it has observed anything."""
-    held = {**getattr(plateau, "__dict__", {}), **plateau.state_dict()}
-    return _without_addresses(f"{type(plateau).__name__} {held}")
 
 
 def _without_addresses(text):
