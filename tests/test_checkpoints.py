@@ -367,7 +367,7 @@ def test_killed_again_and_again_it_comes_to_its_end(path):
     ({"validation": None}, ", is None"),
     ({"loss": nn.functional.cross_entropy}, "loss was checkpoint_runs.Loss, is torch.nn.functional.cross_entropy"),
     ({"stopping": EarlyStopping(2)}, "stopping was None, is EarlyStopping(patience=2"),
-    ({"plateau": halving(0.1)}, "plateau was None, is halving {'lr': 0.1, 'best': inf}"),
+    ({"plateau": halving(0.1)}, "plateau was None, is Plateau(lr=0.1, factor=0.5, patience=0"),
     ({"check_finite": "skip"}, "check_finite was True, is skip"),
     ({"module": network(dtype=torch.float32)}, "module's 0.weight was float64 [6, 4], is float32 [6, 4]"),
     ({"module": nn.Sequential(*network(), nn.Identity())}, "(4): Identity()"),

@@ -152,7 +152,7 @@ OK |= {"validation": data(1)}
 @pytest.mark.parametrize("change, error, told", [
     ({"stopping": 3}, TypeError, "stopping must be an EarlyStopping, got 3"),
     ({"stopping": EarlyStopping(1), "validation": None}, ValueError, "stopping must have validation data"),
-    ({"plateau": 0.1}, TypeError, "plateau must be a Plateau, with observe, got 0.1"),
+    ({"plateau": 0.1}, TypeError, "plateau must be a Plateau, got 0.1"),
     ({"plateau": halving}, TypeError, "plateau must be a Plateau"),
     ({"plateau": halving(0.1), "validation": None}, ValueError, "plateau must have validation data"),
     ({"plateau": halving(0.1), "rule": adam(lambda step: 0.1)}, ValueError, "plateau must have a rule with a number"),
