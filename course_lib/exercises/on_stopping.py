@@ -132,10 +132,11 @@ def _decay_then_stop(answer):
     for losses, lr, patience, hint in answers.RUNS:
         expected = answers.decay_then_stop(losses, lr, patience)
         found = np.asarray(answer(list(losses), lr, patience), dtype=float)
+        case = f"For losses {losses} and patience {patience}"
         if found.shape != (len(expected),):
-            return f"For losses {losses} and patience {patience}: {len(expected)} rates expected, got {found.size}. {hint}"
+            return f"{case}: {len(expected)} rates expected, got {found.size}. {hint}"
         if not np.allclose(found, expected, rtol=1e-9, atol=0):
-            return f"For losses {losses} and patience {patience}: the rates are wrong. {hint}"
+            return f"{case}: the rates are wrong. {hint}"
     return None
 
 
