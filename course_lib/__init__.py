@@ -15,9 +15,9 @@ _WHERE = {
         "accumulate_gradients", "weight_ema", "register", "rebuild", "describe",
     ),
     "training": (
-        "minimize", "Trace", "Divergence", "fit", "EarlyStopping", "compare", "Task", "quadratic_task",
-        "logistic_task", "mlp_task", "module_task", "mean_interval",
-        "sharpness",
+        "minimize", "Trace", "Divergence", "fit", "EarlyStopping", "Checkpoint",
+        "learning_rate_range_test", "compare", "Task", "quadratic_task", "logistic_task",
+        "mlp_task", "module_task", "mean_interval", "sharpness",
     ),
     "frameworks": ("TorchOptimizer", "KerasOptimizer", "KerasSchedule"),
     "datasets": ("load", "Dataset", "Split"),

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from course_lib.schedules import Schedule, cosine_decay, cyclic, join, one_cycle, step_decay, warmup
+from course_lib.update_rules import gradient_descent
 from rule_runs import label
 
 keras = pytest.importorskip("keras")
-KerasSchedule = pytest.importorskip("course_lib.frameworks").KerasSchedule
+KerasSchedule, KerasOptimizer = (getattr(pytest.importorskip("course_lib.frameworks"), name)
+                                 for name in ("KerasSchedule", "KerasOptimizer"))
 SCHEDULES = [
     warmup(cosine_decay(0.5, 4), 3), one_cycle(0.5, 8), cyclic(0.1, 0.4, 2), step_decay(0.3, 0.5, 2),
     join([cosine_decay(0.5, 3), step_decay(0.2, 0.5, 2)], [3]),
@@ -32,8 +34,13 @@ def path(model, steps):
 
 
 @every_schedule
-def test_keras_steps_at_the_rates_of_the_schedule(schedule):
-    rates = path(line(keras.optimizers.SGD(KerasSchedule(schedule))), 8)
+@pytest.mark.parametrize("make", [
+    lambda schedule: keras.optimizers.SGD(KerasSchedule(schedule)),
+    lambda schedule: KerasOptimizer(gradient_descent(schedule)),
+    lambda schedule: KerasOptimizer(gradient_descent(KerasSchedule(schedule))),
+], ids=["Keras's own", "ours", "ours, a schedule of Keras"])
+def test_keras_steps_at_the_rates_of_the_schedule(make, schedule):
+    rates = path(line(make(schedule)), 8)
     np.testing.assert_allclose(rates, [schedule(step) for step in range(8)], rtol=1e-5, atol=1e-7)
 
 

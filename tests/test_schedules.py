@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
-from course_lib import schedules
+from course_lib import TorchOptimizer, schedules
 from course_lib.schedules import (
     Schedule, constant, cosine_decay, cosine_restarts, cyclic, exponential_decay, inverse_time_decay, join, one_cycle,
     polynomial_decay, step_decay, warmup,
@@ -299,6 +299,27 @@ def test_a_rule_steps_at_the_rate_of_the_steps_made(make, array):
             delta, state = rule.update(g, state, w)
             path.append(-float(delta[0]))
         np.testing.assert_allclose(path, [rate(step) for step in STEPS], rtol=1e-6)
+
+
+@every_schedule
+def test_torchs_optimizers_step_at_the_rates_of_the_schedule(make):
+    """Ours with the schedule in its rule; torch's own by LambdaLR around a base rate of 1."""
+    rate = make(0.4)
+    for own in (True, False):
+        w = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+        if own:
+            optimizer, clock = TorchOptimizer([w], gradient_descent(rate)), None
+        else:
+            optimizer = torch.optim.SGD([w], lr=1.0)
+            clock = lr_scheduler.LambdaLR(optimizer, rate)
+        path = []
+        for _ in STEPS:
+            w.grad, before = torch.ones_like(w), w.item()
+            optimizer.step()
+            if clock:
+                clock.step()
+            path.append(before - w.item())
+        np.testing.assert_allclose(path, [rate(step) for step in STEPS], rtol=1e-9, atol=1e-15)
 
 
 # ---- saved and made again

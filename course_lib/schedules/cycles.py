@@ -78,7 +78,7 @@ _HEIGHTS = {
 def cyclic(low, high, half_period, mode="triangular", gamma=1.0):
     """Up and down along straight lines, for as long as one likes.
 
-        η(t) = low + (high − low) a (1 − |t/h − 2c − 1|),  in cycle c = ⌊t/(2h)⌋
+        η(t) = low + (high − low) a min(u, 2 − u),  u = t/h − 2c, in cycle c = ⌊t/(2h)⌋
 
     Parameters
     ----------

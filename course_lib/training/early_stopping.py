@@ -32,8 +32,6 @@ class EarlyStopping:
         Which observation it was, from 0.
     observations : int
         How many there were.
-    should_stop : bool
-        What the last `observe` said.
 
     Raises
     ------
