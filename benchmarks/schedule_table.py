@@ -1,6 +1,6 @@
 """Every rule of the book under every common schedule, on real data, at an equal budget.
 
-Twelve rules × seven schedules, each tried at nine learning rates a factor of two apart and from ten seeds by `compare`;
+Twelve rules × eight schedules, each tried at nine learning rates a factor of two apart and from ten seeds by `compare`;
 the rate is chosen on validation data, the score is the metric on test data. The nine rates lie around the best rate of
 the rule under the schedule in trials made before; none of the best may lie at the end of its nine. The target of each
 seed is the validation metric with which gradient descent at its best constant rate ends from that seed; the time to it
@@ -28,7 +28,10 @@ TASKS = {
         "AdaDelta": 1, "Adam": -8, "AMSGrad": -8, "AdamW": -8, "NAdam": -7, "Lion": -10}),
 }
 # By how many factors of two a schedule's best rate lies above the constant one.
-SHIFTS = {"constant": 0, "step": 1, "inverse time": 2, "linear": 1, "cosine": 1, "warm-up, cosine": 1, "one-cycle": 1}
+SHIFTS = {
+    "constant": 0, "step": 1, "inverse time": 2, "warm-up, inverse time": 2, "linear": 1, "cosine": 1, "warm-up, cosine": 1,
+    "one-cycle": 1,
+}
 
 
 def rules():
@@ -53,6 +56,7 @@ def schedules(steps):
         "constant": s.constant,
         "step": lambda lr: s.join([s.constant(lr), s.constant(lr / 10), s.constant(lr / 100)], [steps // 2, 3 * steps // 4]),
         "inverse time": lambda lr: s.inverse_time_decay(lr, rate=9 / steps),
+        "warm-up, inverse time": lambda lr: s.warmup(s.inverse_time_decay(lr, rate=9 / (steps - tenth)), tenth),
         "linear": lambda lr: s.polynomial_decay(lr, steps),
         "cosine": lambda lr: s.cosine_decay(lr, steps),
         "warm-up, cosine": lambda lr: s.warmup(s.cosine_decay(lr, steps - tenth), tenth),
@@ -74,7 +78,7 @@ def subjects():
 
 
 def measure(subject):
-    """Run one task's 84 comparisons."""
+    """Run one task's 96 comparisons."""
     import torch
 
     from course_lib import training

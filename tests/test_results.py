@@ -20,7 +20,7 @@ def test_schedule_table_holds_every_rule_under_every_schedule_at_an_equal_budget
 
     pairs = [(cell["rule"], cell["schedule"]) for cell in row["cells"]]
     assert pairs == [(rule, schedule) for rule in rules() for schedule in schedules(100)]
-    assert len({rule for rule, _ in pairs}) >= 12 and len({schedule for _, schedule in pairs}) >= 7
+    assert len({rule for rule, _ in pairs}) >= 12 and len({schedule for _, schedule in pairs}) >= 8
     assert (row["rates"], row["seeds"]) == (RATES, SEEDS) and SEEDS >= 5
     for cell in row["cells"]:
         assert not cell["at_edge"], f"{cell['rule']}, {cell['schedule']}: the best rate {cell['lr']} is the last that was tried"
@@ -35,7 +35,7 @@ def test_the_plain_method_reaches_its_own_target(row):
 
 
 def test_a_cell_can_be_measured_again():
-    """One of the 252 comparisons, run once more from its settings: the same rate, the same scores."""
+    """One of the 288 comparisons, run once more from its settings: the same rate, the same scores."""
     from benchmarks.schedule_table import TASKS, rules, schedules
     from course_lib import training
 
