@@ -43,6 +43,8 @@ def _steps_to_least_risk(answer):
     right = math.log(5) / 0.5 / 0.1
     if is_close(answer, right, 0.02):
         return None
+    if is_close(answer, -math.log(5) / math.log(0.95), 0.005):
+        return "That is the exact recursion of gradient descent; the flow is asked for."
     if is_close(answer, math.log(5) / 0.5, 0.02):
         return "That is the time; a step of gradient descent is η long."
     if is_close(answer, math.log(5) / 0.1, 0.02):
@@ -62,7 +64,7 @@ Exercise(
     accepted=(math.log(5) / 0.05, 32, 32.19, np.float32(32.2), [32]),
     rejected=(
         (3.22, "time"), (16.1, "divided by the curvature"), (27.7, "the 1"), (47.96, "square"), (13.98, "natural"),
-        (100, "number of steps"),
+        (31.4, "exact recursion"), (100, "number of steps"),
     ),
 )
 
@@ -71,6 +73,8 @@ def _better_of_two(answer):
     right = 10 - 1.5 / math.sqrt(math.pi)
     if is_close(answer, right, 0.002):
         return None
+    if is_close(answer, round(right, 1), 1e-6):
+        return "More digits, please: two decimals."
     if is_close(answer, right / 100, 0.002):
         return "In per cent, please: the true error is 10."
     if is_close(answer, 10, 0.002):
@@ -89,6 +93,7 @@ Exercise(
     _better_of_two,
     accepted=(10 - 1.5 / math.sqrt(math.pi), 9.15, 9.154, np.float32(9.1537), [9.15]),
     rejected=(
+        (9.2, "More digits"),
         (0.0915, "per cent"), (10, "smaller of two"), (10.846, "smaller error"), (8.5, "whole deviation"),
         (8.94, "1/√π"), (7, "true error"),
     ),
@@ -167,29 +172,34 @@ def _signal_that_breaks_the_bound(answer):
     if not 0.01 <= noise < np.inf:
         return "The variance of the noise must be at least 0.01: without it the exercise is easier."
 
+    if lam == 1 or math.isclose(h.max(), 3 * h.min()):
+        return "That is too near the chapter's example: lam must not be 1, nor one curvature three times the other."
+
     def error(left):
         return (u * c * left).sum() ** 2 + noise / 100 * (u**2 * (1 - left) ** 2 / h).sum()
 
     ridge, stopping = error(lam / (h + lam)), error(np.exp(-h / lam))
-    if stopping >= 10 * ridge:
+    if stopping >= 1000 * ridge:
         return None
     if stopping <= 1.6862 * ridge:
-        return "Here the bound holds. Choose u so that ridge's two biases cancel: Σ u c λ/(h + λ) = 0."
-    return "The bound is broken, but not tenfold yet. Scale c up against the noise."
+        return "Here the bound holds. Write down the bias of each method: can one vanish, and not the other?"
+    return "The bound is broken, but not a thousandfold yet. What is left of ridge's error?"
 
 
 Exercise(
     "stopping-6",
     _signal_that_breaks_the_bound,
     accepted=(
-        ((1.0, 3.0), (10.0, 10.0), (1.0, -2.0), 1.0, 0.01),
-        (np.array([0.5, 4.0]), np.array([20.0, -20.0]), np.array([0.3, 1.0]), 0.5 * 11 / 4, 0.05),
+        ((1.0, 4.0), (50.0, 50.0), (1.0, -2.0), 2.0, 0.01),
+        (np.array([0.5, 4.0]), np.array([50.0, -50.0]), np.array([2.5 / 6, 1.0]), 2.0, 0.05),
     ),
     rejected=(
-        (((1.0, 3.0), (1.0, 1.0), (1.0, 1.0), 1.0, 0.01), "bound holds"),
-        (((1.0, 3.0), (0.06, 0.06), (1.0, -2.0), 1.0, 0.01), "not tenfold"),
-        (((1.0, 3.0), (10.0, 10.0), (1.0, -2.0), 1.0, 0.0), "at least 0.01"),
-        (((1.0, 3.0), (1000.0, 10.0), (1.0, -2.0), 1.0, 0.01), "at most 100"),
-        (((1.0,), (1.0,), (1.0,), 1.0, 0.01), "two numbers"), (3.0, "tuple"),
+        (((1.0, 4.0), (1.0, 1.0), (1.0, 1.0), 2.0, 0.01), "bound holds"),
+        (((1.0, 4.0), (0.06, 0.06), (1.0, -2.0), 2.0, 0.01), "not a thousandfold"),
+        (((1.0, 3.0), (50.0, 50.0), (1.0, -2.0), 1.0, 0.01), "example"),
+        (((6.0, 2.0), (50.0, 50.0), (-2.0, 1.0), 2.0, 0.01), "example"),
+        (((1.0, 4.0), (10.0, 10.0), (1.0, -2.0), 2.0, 0.0), "at least 0.01"),
+        (((1.0, 4.0), (1000.0, 10.0), (1.0, -2.0), 2.0, 0.01), "at most 100"),
+        (((1.0,), (1.0,), (1.0,), 2.0, 0.01), "two numbers"), (3.0, "tuple"),
     ),
 )
