@@ -157,9 +157,13 @@ def _plateau(answer):
     for hint, wrong in answers.OTHER_PLATEAUS.items():
         if np.allclose(found, [wrong(*case) for case in cases], rtol=1e-9):
             return hint
-    losses, lr, factor, patience = next(case for case, a, b in zip(cases, found, wanted) if abs(a - b) > 1e-9 * b)
+    (losses, lr, factor, patience), got, right = next(
+        row for row in zip(cases, found, wanted) if not abs(row[1] - row[2]) <= 1e-9 * row[2])
     shown = ", ".join(f"{loss:.3g}" for loss in losses[:6]) + (", …" if len(losses) > 6 else "")
-    return f"It is wrong after the losses [{shown}] with lr={lr}, factor={factor}, patience={patience}."
+    return (
+        f"It is wrong after the {len(losses)} losses [{shown}] with lr={lr}, factor={factor}, "
+        f"patience={patience}: it gives {got:.3g}, and the rate should be {right:.3g}."
+    )
 
 
 Exercise(
@@ -168,7 +172,8 @@ Exercise(
     accepted=(answers.plateau_rate, answers.plateau_rate_by_library),
     rejected=(
         *((wrong, hint[:20]) for hint, wrong in answers.OTHER_PLATEAUS.items()),
-        (lambda losses, lr, factor, patience: lr, "wrong after"),
+        (lambda losses, lr, factor, patience: lr, "it gives 0.3"),
+        (lambda losses, lr, factor, patience: float("nan"), "it gives nan"),
         (lambda losses, lr, factor, patience: None, "returns nothing"),
         (lambda losses, lr, factor, patience: [lr, lr], "one number"),
     ),
@@ -186,8 +191,10 @@ def _two_ends(answer):
     over = answers.losses_at(rates) / answers.LEAST
     if over.max() <= 1.05:
         return None
-    said = f"After 500 steps the loss is {over[0]:.2f} times the least, after 1000 {over[1]:.2f} times."
+    said = f"After 500 steps the loss is {over[0]:.3f} times the least found, after 1000 {over[1]:.3f} times."
     if over[0] > 1.05 and over[1] <= 1.05:
+        if rates[480:500].mean() < 0.3 * rates[:100].mean():
+            return said + " The first 500 rates fall; try another height for them, or another end."
         return said + " Cool down before step 500, too; you may go up again afterwards."
     if over[1] > 1.05 and over[0] <= 1.05:
         return said + " The second half needs area of its own, and a second cooling."
@@ -202,6 +209,7 @@ Exercise(
     ),
     rejected=(
         (answers.line(0.12), "before step 500"), (np.full(1000, 0.05), "two runs"),
+        (answers.twice(0.3, 0.03, 0.05, 0.01), "1.053 times"), (answers.twice(0.3, 0.03, 0.05, 0.01), "another height"),
         (answers.two_lines(0.16, 0.5), "second half"), (np.full(500, 0.1), "1000 rates"),
         (np.full(1000, 3.0), "throws"), (np.full(1000, -0.1), "none below 0"), ("fast", "raised"),
     ),
