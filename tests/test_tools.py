@@ -62,6 +62,22 @@ def test_digest_depends_on_code_library_and_order():
     assert len(set(marks)) == len(marks)
 
 
+def test_digest_depends_on_committed_results_where_a_chapter_can_read_them(tmp_path, monkeypatch):
+    for pins in chapters.PINS:
+        (tmp_path / pins).write_text("numpy==2\n")
+    results = tmp_path / "course_lib" / "results"
+    results.mkdir(parents=True)
+    (results / "__init__.py").write_text("")
+    monkeypatch.setattr(chapters, "ROOT", tmp_path)
+    reader, other = ["course_lib/results/__init__.py"], ["course_lib/__init__.py"]
+    marks = []
+    for content in (None, "1", "2"):
+        if content:
+            (results / "table.json").write_text(content)
+        marks.append([chapters.digest(notebook("a"), modules) for modules in (reader, other)])
+    assert len({mark for mark, _ in marks}) == 3 and len({mark for _, mark in marks}) == 1
+
+
 def test_digest_leaves_out_prose_and_address():
     here, there = (notebook(f"%pip install https://github.com/{name}/archive/x.zip") for name in ("a/b", "c/d.e"))
     there.cells.append(v4.new_markdown_cell("More words."))
