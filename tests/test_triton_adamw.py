@@ -325,6 +325,35 @@ def test_each_number_is_read_and_written_once_128_bits_at_a_time(dtype, wide, si
     assert len(re.findall(r"\bld\.global\.b64", code)) == 3 and "local" not in code
 
 
+def test_another_learning_rate_compiles_nothing_wherever_it_lies(tmp_path, monkeypatch):
+    class Driver:   # of a GPU that is not here: Triton compiles for it, and nothing is launched
+        get_current_target = staticmethod(lambda: triton.backends.compiler.GPUTarget("cuda", 80, 32))
+        get_current_device = staticmethod(lambda: 0)
+        get_current_stream = staticmethod(lambda device: 0)
+
+    class Compiled:
+        def __getitem__(self, grid):
+            return lambda *args, **constants: kernel.warmup(*args, grid=grid, **constants)
+
+    monkeypatch.setattr(triton.knobs.cache, "dir", str(tmp_path))
+    monkeypatch.setattr(triton.runtime.driver, "_active", Driver())
+    kernel = triton_kernel._kernel.__wrapped__("cuda")
+    monkeypatch.setattr(triton_kernel, "_kernel", lambda device: Compiled())
+    (w, (g,)), step, table = problem(1, (5007,)), triton_adamw(RULE), torch.linspace(0, 1, 8, dtype=torch.float64)
+    state = RULE.init(w)
+    step(w, g, state)
+    kernels = kernel.device_caches[0][0]
+    assert len(kernels) == 2, "one for what 16 divides, one for the rest"
+    assert table[1].data_ptr() % 16 and not table[2].data_ptr() % 16
+    for lr in (None, 0.5, 1, 16.0, torch.tensor(0.5), table[0], table[1], table[2], schedules.cosine_decay(0.1, 4)):
+        step(w, g, state, lr=lr)
+    assert len(kernels) == 2
+    step(w[:5001], g[:5001], {**state, "m": state["m"][:5001], "v": state["v"][:5001]})
+    assert len(kernels) == 2
+    step(w.bfloat16(), g.bfloat16(), RULE.init(w.bfloat16()))
+    assert len(kernels) == 4
+
+
 @pytest.mark.parametrize("size, launched", [(0, []), (7, [7]), (4096, [4096]), (5007, [4992, 15])])
 def test_all_but_the_odd_end_is_launched_with_a_size_that_16_divides(size, launched, monkeypatch):
     sizes = []
