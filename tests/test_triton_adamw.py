@@ -392,7 +392,8 @@ def test_a_rule_that_it_cannot_run(rule, error, message):
 W = torch.ones(4, 4)
 FITTING = {"w": W, "g": W, "lr": None}
 WRONG = {
-    "w of NumPy": ({"w": np.ones((4, 4)), "g": np.ones((4, 4))}, TypeError, "w must be a tensor of PyTorch, got ndarray"),
+    "w of NumPy": ({"w": np.ones((4, 4)), "g": np.ones((4, 4))}, TypeError,
+                   "w must be a tensor of PyTorch, got ndarray"),
     "w a list": ({"w": [1.0]}, TypeError, "w must be an array or a tensor"),
     "w of integers": ({"w": W.int()}, TypeError, "w must have a float dtype"),
     "w in float8": ({"w": W.to(torch.float8_e5m2)}, ValueError, "w must have a dtype of .* got torch.float8_e5m2"),
@@ -443,7 +444,7 @@ def test_without_triton_one_clear_sentence(monkeypatch):
         interpreting.Interpreted(adamw_kernel)
 
 
-@pytest.mark.parametrize("version, enough", [("3.5.1", False), ("2.9.0", False), ("3.6.0", True), ("3.10.0+git1", True)])
+@pytest.mark.parametrize("version, enough", [("3.5.1", False), ("2.9.0", False), ("3.6.0", True), ("3.10.0+git", True)])
 def test_the_interpreter_of_older_versions_is_not_used(version, enough, monkeypatch):
     monkeypatch.setattr(triton, "__version__", version)
     if enough:
