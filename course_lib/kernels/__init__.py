@@ -1,5 +1,23 @@
-"""The only place that knows about speed: compiled steps, flat buffers, Triton, devices."""
+"""Speed: where a rule runs, and how it runs fast.
 
-from course_lib.kernels.compiling import compile_step
+PyTorch and Triton are loaded when something of this package is first asked for, and not before.
+"""
 
-__all__ = ["compile_step"]
+from importlib import import_module
+
+_WHERE = {
+    "best_device": "devices", "compile_step": "compiling", "triton_adamw": "triton_kernel",
+    "adamw_kernel": "triton_kernel",
+}
+
+__all__ = sorted(_WHERE)
+
+
+def __getattr__(name):
+    if name in _WHERE:
+        return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__
