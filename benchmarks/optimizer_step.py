@@ -88,7 +88,7 @@ def numbers(times, size, moved, compile_seconds):
 
     def pays(rival):
         saved = median[rival] - compiled if rival else 0
-        return int(rounded(math.ceil(compile_seconds / saved))) if saved > 0 else None
+        return math.ceil(rounded(compile_seconds / saved)) if saved > 0 else None
 
     return {
         "parameters": size,
