@@ -1,12 +1,11 @@
 """AdamW on a GPU, from a million to a billion float32 parameters in one tensor: how near each step comes to a copy.
 
-"fused" is torch.optim.AdamW(fused=True), "compiled" the rule by compile_step, "triton" the kernel of triton_adamw, all
+"fused" is torch.optim.AdamW(fused=True), "compiled" the rule by compile_step, "triton" the kernel of triton_adamw; all
 with the same settings; none looks for NaN. A step reads and writes 28 bytes a parameter (w, m, v twice, g once), a copy
-8. Times are taken with CUDA's events around as many steps as last 40 ms, in turn, each round in another order:
-quartiles of milliseconds, medians of GB/s and of the share of the copy's bandwidth in the same round. Where the data fit
-into the GPU's cache both are faster than its memory, and the smallest sizes show what a call from Python costs.
+8. Times are taken with events of CUDA around as many steps as last 40 ms, in turn, each round in another order:
+quartiles of milliseconds, medians of GB/s and of the share of the copy in the same round. Where the data fit into the
+cache of the GPU both are faster than its memory, and the smallest sizes show what a call from Python costs.
 """
-
 import gc
 
 import numpy as np
