@@ -20,6 +20,7 @@ _WHERE = {
         "mlp_task", "module_task", "mean_interval", "sharpness",
     ),
     "frameworks": ("TorchOptimizer", "KerasOptimizer", "KerasSchedule"),
+    "kernels": ("best_device", "compile_step", "triton_adamw"),
     "datasets": ("load", "Dataset", "Split"),
     "claims": ("claim",),
     "exercises": ("check",),
@@ -27,7 +28,7 @@ _WHERE = {
     "results": ("measured",),
 }
 _MODULES = (
-    "update_rules", "schedules", "objectives", "training", "frameworks", "datasets", "plots",
+    "update_rules", "schedules", "objectives", "training", "frameworks", "kernels", "datasets", "plots",
     "claims", "exercises", "notebook", "results",
 )
 _HOME = {name: module for module, names in _WHERE.items() for name in names}

@@ -1,6 +1,7 @@
 """What all tests share: which may be skipped, and how Hypothesis searches."""
 
 import os
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import settings
@@ -18,7 +19,11 @@ def gpu_is_there():
 
 
 def pytest_collection_modifyitems(items):
-    """Skip what needs a GPU where there is none; PyTorch is loaded only if a test asks."""
+    """Skip what needs a GPU or Triton where there is none; PyTorch is loaded only if a test asks."""
+    if find_spec("triton") is None:
+        for item in items:
+            if isinstance(item, pytest.DoctestItem) and item.path.name in ("triton_kernel.py", "interpreting.py"):
+                item.add_marker(pytest.mark.skip(reason="needs Triton, which is made for Linux alone"))
     needy = [item for item in items if item.get_closest_marker("gpu")]
     if needy and not gpu_is_there():
         for item in needy:

@@ -32,10 +32,16 @@ class GroupRules:
             lr = float(rule.lr(0)) if callable(rule.lr) else rule.lr
             # Schedulers of torch write into a tensor, and the rule's is not theirs.
             self.defaults["lr"] = lr.detach().clone() if isinstance(lr, torch.Tensor) else lr
+        self._names = [name for name in self.defaults if name != "lr"]
         self._made = {}
+        self._last = {}  # by group: its settings at the last step, and the rule
 
     def __call__(self, group):
         """The rule with the group's settings; `lr` is handed over at each step instead."""
+        lr = group.get("lr", 0.0)
+        values = tuple(map(group.__getitem__, self._names))
+        if type(lr) is float and self._last.get(id(group), (None,))[0] == values:
+            return self._last[id(group)][1]
         changes = {}
         for name, default in self.defaults.items():
             value = group[name]
@@ -48,6 +54,8 @@ class GroupRules:
             if len(self._made) > 99:  # some setting changes at every step
                 self._made.clear()
             self._made[key] = self.rule.replace(**changes)
+        if not any(isinstance(value, torch.Tensor) for value in values):
+            self._last[id(group)] = values, self._made[key]
         return self._made[key]
 
     def check(self, group):

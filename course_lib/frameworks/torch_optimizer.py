@@ -57,7 +57,7 @@ class TorchOptimizer(torch.optim.Optimizer):
     -0.1
     """
 
-    def __init__(self, params, rule, *, check_finite=True):
+    def __init__(self, params, rule, *, compiled=False, check_finite=True):
         if not isinstance(rule, Rule):
             raise TypeError(f"rule must be a Rule, such as adam(lr=1e-3), got {rule!r}")
         self.rule = rule
@@ -65,11 +65,21 @@ class TorchOptimizer(torch.optim.Optimizer):
         self.skipped = 0
         self._rule_of = GroupRules(rule)
         self._last_rule = {}  # by parameter: with other settings a rule may remember more
+        self.compiled = one_of("compiled", compiled, (True, False))
+        self._flat = None
         super().__init__(params, dict(self._rule_of.defaults))
+        self._lay_out()
 
     def __getstate__(self):
-        own = ("rule", "check_finite", "skipped", "_rule_of", "_last_rule")
+        own = ("rule", "check_finite", "skipped", "compiled", "_rule_of", "_last_rule")
         return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)  # also when a state_dict is loaded
+        if getattr(self, "_flat", None) is None:
+            self._lay_out()
+        else:
+            self._flat.forget(self.state)
 
     def add_param_group(self, param_group):
         """Add a group of parameters, with settings of its own, also during training."""
@@ -83,6 +93,8 @@ class TorchOptimizer(torch.optim.Optimizer):
                 "scheduled_lr": self.defaults["lr"] if follows else None,
             }
         super().add_param_group(param_group)
+        if self._flat is not None:
+            self._flat.buffers.put(self.param_groups[-1]["params"])
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -101,28 +113,34 @@ class TorchOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        entries = [
-            (group, i, w) for group in self.param_groups
-            for i, w in enumerate(group["params"]) if w.grad is not None
-        ]
-        if not entries:
+        groups = self.param_groups
+        ws = [w for group in groups for w in group["params"] if w.grad is not None]
+        if not ws:
             return loss
-        ws = [w for *_, w in entries]
-        gs = [w.grad.to_dense() if w.grad.is_sparse else w.grad for w in ws]
-        if self.check_finite and not self._are_finite(gs, entries):
+        if self._flat is not None:
+            self._flat.collect(groups, ws)
+        if self.check_finite and not self._are_finite(ws):
             self.skipped += 1
             return loss
-        rules = {id(group): self._rule_of(group) for group in self.param_groups}
-        rules = [rules[id(group)] for group, *_ in entries]
         self._follow_schedule()
-        lrs = [group.get("lr") for group, *_ in entries]
+        rules = [self._rule_of(group) for group in groups]
+        if self._flat is not None:
+            self._flat.step(groups, ws, rules)
+        else:
+            self._step_each(ws, rules)
+        return loss
+
+    def _step_each(self, ws, rules):
+        number = {id(w): i for i, group in enumerate(self.param_groups) for w in group["params"]}
+        gs = [_dense(w.grad) for w in ws]
+        lrs = [self.param_groups[number[id(w)]].get("lr") for w in ws]
+        rules = [rules[number[id(w)]] for w in ws]
         states = [self._state_of(w, rule) for w, rule in zip(ws, rules)]
         deltas, states = self.rule.update_all(gs, states, ws, lrs, rules)
         for w, g, rule, delta, state in zip(ws, gs, rules, deltas, states):
             self.state[w] = _owned(state, w, g)
             self._last_rule[w] = rule
             w.add_(delta)
-        return loss
 
     def load_state_dict(self, state_dict):
         """Go on from a `state_dict()`: every entry keeps its dtype, so the run is the same.
@@ -181,13 +199,27 @@ class TorchOptimizer(torch.optim.Optimizer):
                     f"scheduler of torch or by hand as well, got {group['lr']!r}"
                 )
         if groups:
-            counts = [state["t"] for state in self.state.values() if state]
+            counts = {id(state["t"]): state["t"] for state in self.state.values() if state}
+            counts = list(counts.values())
             counts = [t.to(counts[0].device) for t in counts]
             rate = float(self.rule.lr(int(torch.stack(counts).max()) if counts else 0))
             for group in groups:
                 group["lr"] = group["scheduled_lr"] = rate
 
-    def _are_finite(self, gs, entries):
+    def _lay_out(self):
+        """With `compiled`, move the parameters into buffers that one kernel can run over."""
+        self._flat = None
+        if self.compiled:
+            from course_lib.kernels.flat_steps import FlatSteps
+
+            self._flat = FlatSteps(self.rule, self.state)
+            for group in self.param_groups:
+                self._flat.buffers.put(group["params"])
+
+    def _are_finite(self, ws):
+        if self._flat is not None and self._flat.look_finite(ws):
+            return True
+        gs = [_dense(w.grad) for w in ws]
         flags = torch.stack([g.isfinite().all().to(gs[0].device) for g in gs]).tolist()
         if all(flags):
             return True
@@ -196,15 +228,20 @@ class TorchOptimizer(torch.optim.Optimizer):
         wrong = flags.index(False)
         count = int((~gs[wrong].isfinite()).sum())
         raise FloatingPointError(
-            f"the gradient of {self._name(*entries[wrong])} must be finite, got NaN or infinity "
+            f"the gradient of {self._name(ws[wrong])} must be finite, got NaN or infinity "
             f"in {count} of {gs[wrong].numel()} entries; no step was made"
         )
 
-    def _name(self, group, i, w):
-        if "param_names" in group:
-            return group["param_names"][i]
-        number = next(n for n, each in enumerate(self.param_groups) if each is group)
-        return f"parameter {i} of group {number}, of shape {tuple(w.shape)},"
+    def _name(self, w):
+        for number, group in enumerate(self.param_groups):
+            for i, each in enumerate(group["params"]):
+                if each is w:
+                    own = f"parameter {i} of group {number}, of shape {tuple(w.shape)},"
+                    return group["param_names"][i] if "param_names" in group else own
+
+
+def _dense(g):
+    return g.to_dense() if g.is_sparse else g
 
 
 def _owned(state, w, g):

@@ -1,0 +1,23 @@
+"""Speed: where a rule runs, and how it runs fast.
+
+PyTorch and Triton are loaded when something of this package is first asked for, and not before.
+"""
+
+from importlib import import_module
+
+_WHERE = {
+    "best_device": "devices", "compile_step": "compiling", "triton_adamw": "triton_kernel",
+    "adamw_kernel": "triton_kernel",
+}
+
+__all__ = sorted(_WHERE)
+
+
+def __getattr__(name):
+    if name in _WHERE:
+        return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

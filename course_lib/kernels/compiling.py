@@ -1,0 +1,228 @@
+"""An update rule, compiled: the formulas of the chapter as one loop over the parameters."""
+
+import warnings
+
+import torch
+import torch._inductor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from course_lib.update_rules import Rule
+from course_lib.update_rules.arrays import scalar
+from course_lib.update_rules.inputs import setting
+
+
+def compile_step(rule):
+    """A rule as one step in place, compiled to a single pass over memory.
+
+    The rule's own lines are traced once for each size and dtype, and PyTorch's compiler
+    turns them into one loop (C++ on a CPU, Triton on a GPU) that reads w, g and the state
+    once and writes w and the state once. Neither a new learning rate nor the number of
+    the step compiles anything again.
+
+    Parameters
+    ----------
+    rule : Rule
+        Any rule, a reader's own included. It must be made of operations on tensors: a
+        choice by value is `where`, not `if`.
+
+    Returns
+    -------
+    callable
+        `step(w, g, state, lr=None) -> None` changes w [D] and every entry of `state` in
+        place. `g` is an array like w, `state` comes from `rule.init(w)`, and `lr`, a
+        number, a tensor or a schedule, stands in for the rule's own.
+
+    Raises
+    ------
+    TypeError, ValueError
+        From `compile_step`, if rule is no Rule; from `step`, before anything is changed,
+        if an argument is wrong, the rule's formulas cannot be traced, or an entry of the
+        state does not keep its shape.
+
+    Warns
+    -----
+    RuntimeWarning
+        Once, where there is no compiler: the steps are the same, one operation at a time.
+
+    References
+    ----------
+    J. Ansel et al., PyTorch 2: faster machine learning through dynamic Python bytecode
+    transformation and graph compilation, ASPLOS 2024, doi:10.1145/3620665.3640366.
+
+    Examples
+    --------
+    >>> from course_lib import adam
+    >>> rule, w = adam(lr=0.5), torch.tensor([3.0, -0.01])
+    >>> state, step = rule.init(w), compile_step(rule)
+    >>> step(w, w.clone(), state)
+    >>> w.round(decimals=3), int(state["t"])
+    (tensor([2.5000, 0.4900]), 1)
+    """
+    if not isinstance(rule, Rule):
+        raise TypeError(f"rule must be a Rule, such as adam(lr=1e-3), got {rule!r}")
+    return CompiledStep(rule)
+
+
+class CompiledStep:
+    """What `compile_step` returns: a program for each layout of the tensors it has met."""
+
+    def __init__(self, rule):
+        self.rule = rule
+        self._rates = Rates(rule)
+        self._programs = {}
+
+    @torch.no_grad()
+    def __call__(self, w, g, state, lr=None):
+        program, tensors = self.bind(w, g, state, self._rates(lr, w, state))
+        program(*tensors)
+
+    def bind(self, w, g, state, rate):
+        """The program for these tensors, and the tensors in the order in which it wants them."""
+        if not _are_apart(w, g, state):
+            g = separate(w, g, state)
+        tensors = (w, g, rate, *state.values())
+        layout = (*state, *[(x.dtype, x.shape, x.stride(), x.device) for x in tensors])
+        if layout not in self._programs:
+            self._programs[layout] = compiled(_one_step(self.rule, list(state)), tensors, self.rule)
+        return self._programs[layout], tensors
+
+
+class Rates:
+    """Learning rates as 0-d tensors: to a compiled program a plain number is a constant."""
+
+    def __init__(self, rule):
+        self.rule = rule
+        self.last = None
+        self.tensor = None
+
+    def __call__(self, lr, w, state):
+        lr = self.rule.lr if lr is None else lr
+        if callable(lr):
+            # On a GPU the count stays there: to read it would make the processor wait.
+            lr = lr(int(state["t"]) if w.device.type == "cpu" else state["t"])
+        if isinstance(lr, torch.Tensor):
+            return lr
+        if self.tensor is None or lr != self.last or self.tensor.device != w.device:
+            self.last = 0.0 if lr is None else setting("lr", lr, least=0)
+            self.tensor = scalar(self.last, like=w)
+        return self.tensor
+
+
+def _are_apart(w, g, state):
+    try:
+        return len({x.data_ptr() for x in (w, g, *state.values())}) == len(state) + 2
+    except AttributeError:
+        return False
+
+
+def separate(w, g, state):
+    """Give each entry of a state memory of its own, plain numbers too; return g with its own.
+
+    What is written in place must not be what something else is read from.
+    """
+    for name, x in (("w", w), ("g", g)):
+        if not isinstance(x, torch.Tensor):
+            raise TypeError(f"{name} must be a tensor of PyTorch, got {type(x).__name__}")
+    if not isinstance(state, dict):
+        raise TypeError(f"state must be what rule.init(w) gave, got {type(state).__name__}")
+    for key, value in state.items():
+        if not isinstance(value, (torch.Tensor, int, float)):
+            raise TypeError(f"state[{key!r}] must be a tensor or a number, got {value!r}")
+    taken = {w.untyped_storage().data_ptr()}
+    if g.untyped_storage().data_ptr() in taken:
+        g = g.clone()
+    taken.add(g.untyped_storage().data_ptr())
+    for key, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            state[key] = scalar(value, like=w)
+        elif value.untyped_storage().data_ptr() in taken:
+            state[key] = value.clone()
+        taken.add(state[key].untyped_storage().data_ptr())
+    return g
+
+
+def in_place(rules, ws, gs, rates, states, rule):
+    """One step of a model as the rule says it, written into the weights and the states."""
+    lrs = rates if rule.lr is not None else None
+    deltas, after = rule.update_all(gs, states, ws, lrs, rules)
+    # A state may remember what is about to change: w itself, or another of its entries.
+    after = [
+        {key: _copy(key, new[key], like=value) for key, value in state.items()}
+        for state, new in zip(states, after)
+    ]
+    for w, delta, state, new in zip(ws, deltas, states, after):
+        w.add_(delta)
+        for key, value in state.items():
+            value.copy_(new[key])
+
+
+def _copy(key, value, like):
+    if not isinstance(value, torch.Tensor):
+        return torch.full_like(like, value)
+    if value.shape != like.shape:
+        raise ValueError(
+            f"state[{key!r}] must keep its shape {tuple(like.shape)}, which init gave it, "
+            f"got {tuple(value.shape)}"
+        )
+    return value.clone()
+
+
+def _one_step(rule, keys):
+    """The step of one array, as a function of its tensors."""
+
+    def step(w, g, rate, *values):
+        in_place([rule], [w], [g], [rate], [dict(zip(keys, values))], rule)
+        return []
+
+    return step
+
+
+def compiled(function, tensors, rule):
+    """A function that changes tensors in place, compiled for tensors like these.
+
+    Parameters
+    ----------
+    function : callable
+        Takes the tensors and returns an empty list.
+    tensors : sequence of torch.Tensor
+    rule : Rule
+        Whose formulas they are, for the message of an error.
+
+    Returns
+    -------
+    callable
+        The function itself, after a warning, where there is no compiler.
+    """
+    try:
+        # Traced on tensors without data, so that no value can become part of the program.
+        graph = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*tensors)
+    except (TypeError, ValueError):
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"rule must consist of tensor operations, where() in place of if, got {rule!r}: {reason}"
+        ) from error
+    try:
+        # With the same roundings as one operation at a time, in float16 and bfloat16 too.
+        options = {"emulate_precision_casts": True}
+        return torch._inductor.compile(graph, list(tensors), options)
+    except Exception as error:
+        reason = _missing_compiler(error)
+        if reason is None:
+            raise
+        message = f"no compiler, so the step runs one operation at a time: {reason}"
+        warnings.warn(message, RuntimeWarning, stacklevel=5)
+        return function
+
+
+def _missing_compiler(error):
+    """The reason, if it is that C++ or Triton is not there; None for any other error."""
+    from torch._inductor import exc
+
+    missing = (exc.InvalidCxxCompiler, exc.TritonMissing, exc.GPUTooOldForTriton)
+    while error is not None:
+        if isinstance(error, missing):
+            return str(error).partition("\n")[0]
+        error = getattr(error, "inner_exception", None) or error.__cause__
+    return None

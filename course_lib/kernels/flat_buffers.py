@@ -1,0 +1,145 @@
+"""Parameters that lie one after the other in memory, so that one loop can step them all."""
+
+import weakref
+from collections import Counter
+
+import torch
+
+from course_lib.kernels.separable import joined, masks
+
+
+class Place:
+    """Where a parameter lies: a stretch of a buffer, and the view of it that is its gradient."""
+
+    def __init__(self, w, buffer, gradients, start):
+        self.buffer = buffer
+        self.start, self.end = start, start + w.numel()
+        self.pointer = w.data_ptr()
+        self.grad = None if gradients is None else gradients[start : self.end].view(w.shape)
+        self.gradients = gradients
+
+
+class FlatBuffers:
+    """The parameters of an optimizer, moved into a buffer for each group, dtype and device.
+
+    A gradient is copied into its place as soon as backward has made it, and the tensor it
+    came in is freed: no gradient is held twice. A parameter alone of its kind, or one that
+    shares its memory with something else, stays where it is.
+
+    Parameters
+    ----------
+    rule : Rule
+    seen : str
+        What the rule must see of a parameter, from `seen_by`.
+    """
+
+    def __init__(self, rule, seen):
+        self.masks = masks(rule)
+        self.seen = seen
+        self.places = {}
+        self._hooks = {}
+
+    def holds(self, w):
+        """Is the parameter where it was put? `module.to` and `w.data = …` take it away."""
+        place = self.places.get(w)
+        return place is not None and place.pointer == w.data_ptr()
+
+    @torch.no_grad()
+    def put(self, params):
+        """Give a place to the parameters of a group that have none."""
+        ws = [w for w in params if w.requires_grad and not self.holds(w)]
+        owned = _owned_storages(ws)
+        kinds = {}
+        for w in ws:
+            kind = self._kind(w) if _is_strided(w) and _address(w) in owned else None
+            kinds.setdefault(kind, []).append(w)
+        for kind, ws in kinds.items():
+            if kind is None or len(ws) == 1:
+                for w in ws:
+                    self._leave(w)
+            else:
+                self._move(ws)
+
+    def collect(self, w):
+        """Bring the gradient of a parameter to its place, if it is not there yet."""
+        place = self.places[w]
+        if place.grad is not None and w.grad is not place.grad:
+            place.grad.copy_(w.grad.to_dense() if w.grad.is_sparse else w.grad)
+            w.grad = place.grad
+
+    def _kind(self, w):
+        """What parameters must have in common to share a buffer; None for one that may not."""
+        if not w.is_contiguous() or self.seen == "arrays":
+            return None
+        if self.seen == "dimensions" and w.ndim == 0:
+            return None
+        shape = (1,) if self.seen == "numbers" else joined(w.ndim)
+        # A mask that looks at more than the number of dimensions must be shown the parameter.
+        flat = w.detach().view(shape if self.seen == "dimensions" else -1)
+        for mask in self.masks:
+            if not isinstance(mask(w), (bool, int, float)) or mask(w) != mask(flat):
+                return None
+        return w.dtype, w.device, len(shape)
+
+    def _leave(self, w):
+        self._unhook(w)
+        self.places[w] = Place(w, None, None, 0)
+
+    def _move(self, ws):
+        size = sum(w.numel() for w in ws)
+        buffer = torch.empty(size, dtype=ws[0].dtype, device=ws[0].device)
+        start = 0
+        for w in ws:
+            piece = buffer[start : start + w.numel()].view(w.shape)
+            piece.copy_(w)
+            w.data = piece
+            start += w.numel()
+        gradients = torch.zeros_like(buffer)
+        start = 0
+        for w in ws:
+            self._unhook(w)
+            self.places[w] = Place(w, buffer, gradients, start)
+            if w.grad is not None:
+                self.collect(w)
+            self._hooks[w] = w.register_post_accumulate_grad_hook(_collector(self))
+            start += w.numel()
+
+    def _unhook(self, w):
+        if w in self._hooks:
+            self._hooks.pop(w).remove()
+
+
+def _collector(buffers):
+    """A hook that brings a fresh gradient to its place, as long as the optimizer lives."""
+    reference = weakref.ref(buffers)
+
+    def hook(w):
+        owner = reference()
+        if owner is not None and owner.holds(w) and _is_plain(w.grad):
+            owner.collect(w)
+
+    return hook
+
+
+def _is_plain(g):
+    return g is not None and g.layout == torch.strided and not g.requires_grad
+
+
+def _is_strided(w):
+    return type(w) in (torch.nn.Parameter, torch.Tensor) and w.layout == torch.strided
+
+
+def _address(w):
+    return w.untyped_storage().data_ptr()
+
+
+def _owned_storages(ws):
+    """The addresses of the memory that belongs to these parameters, without overlap, alone."""
+    used, sizes, starts = Counter(), {}, Counter()
+    for w in filter(_is_strided, ws):
+        used[_address(w)] += w.numel() * w.element_size()
+        sizes[_address(w)] = w.untyped_storage().nbytes()
+        starts[w.data_ptr()] += 1
+    shared = {_address(w) for w in filter(_is_strided, ws) if starts[w.data_ptr()] > 1}
+    shared |= {_address(w) for w in filter(_is_strided, ws) if w.is_cpu and w.is_shared()}
+    return {address for address in used if used[address] == sizes[address]} - shared
