@@ -6,6 +6,7 @@ with the same settings; none looks for NaN. A step reads and writes 28 bytes a p
 quartiles of milliseconds, medians of GB/s and of the share of the copy in the same round. Where the data fit into the
 cache of the GPU both are faster than its memory, and the smallest sizes show what a call from Python costs.
 """
+
 import gc
 
 import numpy as np
