@@ -106,7 +106,10 @@ def numbers(times, size, moved, compile_seconds):
 
 @contextmanager
 def empty_cache():
-    """Within the block the compiler finds nothing that it has compiled before, but is loaded."""
+    """Within the block the compiler finds nothing that it has compiled before, but is loaded.
+
+    It must be loaded before TensorFlow is: with these pins Triton, which it imports, crashes when it comes after.
+    """
     import torch
     from torch._inductor.utils import fresh_cache
 
