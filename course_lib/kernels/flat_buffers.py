@@ -65,7 +65,7 @@ class FlatBuffers:
         """Bring the gradient of a parameter to its place, if it is not there yet."""
         place = self.places[w]
         if place.grad is not None and w.grad is not place.grad:
-            place.grad.copy_(w.grad.to_dense() if w.grad.is_sparse else w.grad)
+            place.grad.copy_(dense(w.grad))
             w.grad = place.grad
 
     def _kind(self, w):
@@ -124,6 +124,11 @@ def _collector(buffers):
             w.grad = place.grad
 
     return hook
+
+
+def dense(g):
+    """A gradient as an ordinary tensor: that of an embedding may list its rows alone."""
+    return g.to_dense() if g.is_sparse else g
 
 
 def _is_strided(w):

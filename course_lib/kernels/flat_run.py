@@ -3,6 +3,7 @@
 import torch
 
 from course_lib.kernels.compiling import Rates
+from course_lib.kernels.flat_buffers import dense
 from course_lib.kernels.in_place import separate
 
 
@@ -31,8 +32,7 @@ class Run:
         """Their gradients, in one array like w."""
         if self.gradients is not None:
             return self.gradients
-        g = self.params[0].grad
-        return g.to_dense() if g.is_sparse else g
+        return dense(self.params[0].grad)
 
     @torch.no_grad()
     def follow(self, rule):
