@@ -17,7 +17,7 @@ PINS   := requirements.txt requirements-site.txt
 SITE   := _config.yml _toc.yml requirements-site.txt Makefile book course_lib tools benchmarks/results
 SELECT  = $(if $(NOTEBOOK),--notebook $(NOTEBOOK)) --jobs $(JOBS) $(if $(FORCE),--force)
 
-.PHONY: help setup book serve test notebooks stamp bench clean distclean site-pins full-pins html wheel full-wheel
+.PHONY: help setup book serve test notebooks stamp bench clean distclean site-pins full-pins bench-pins html wheel full-wheel
 .NOTPARALLEL:
 
 help:  ## this list
@@ -46,7 +46,7 @@ notebooks: setup wheel  ## run again what has changed and keep the outputs (CHEC
 stamp:  ## write the repository's address into the book (REPO=owner/name)
 	@$(PYTHON) tools/stamp.py "$(REPO)"
 
-bench: setup wheel  ## measure again what has changed (FORCE=1 for everything, BENCH=name for one)
+bench: setup wheel bench-pins  ## measure again what has changed (FORCE=1 for everything, BENCH=name for one)
 	@$(PY) -m benchmarks.run $(BENCH) $(if $(FORCE),--force)
 
 clean:  ## remove what was built, keep the environment
@@ -72,6 +72,10 @@ full-pins:
 	$(PIP) -r requirements.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@$(PY) -c 'import matplotlib.font_manager'   # builds its font list now, not in a chapter's output
+
+# What the benchmarks measure against; installed for them alone.
+bench-pins: $(PY)
+	@$(FRESH) .venv/.bench $(PINS) requirements-bench.txt -- $(PIP) -r requirements-bench.txt
 
 html:
 	@rm -rf _build/html _build/.doctrees   # a page that was deleted must not stay, nor a warning be forgotten

@@ -6,6 +6,10 @@ from importlib.util import find_spec
 import pytest
 from hypothesis import settings
 
+from course_lib.kernels.triton_first import load_triton_first
+
+load_triton_first()   # a worker that loads TensorFlow for one test may need Triton for another
+
 # A shared machine is sometimes slow, which is no error; and what fails in CI must fail again on a desk.
 settings.register_profile("book", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("book")

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = sorted((ROOT / "course_lib").rglob("*.py"))
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "sklearn"}
 NOTEBOOKS = chapters.paths()
+PINS = ("requirements.txt", "requirements-bench.txt")
 
 
 def imports(source):
@@ -105,40 +106,57 @@ def pinned(name):
             yield Requirement(line)
 
 
+def is_here(name):
+    """Say whether a package is installed; only those of the benchmarks may be missing."""
+    try:
+        return bool(importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        assert canonicalize_name(name) not in {canonicalize_name(pin.name) for pin in pinned("requirements.txt")}, name
+        return False
+
+
+def needs(name):
+    """Return the requirements of an installed package."""
+    return importlib.metadata.requires(name) or [] if is_here(name) else []
+
+
 def applies(requirement):
     """Say whether a requirement is meant for this machine."""
     return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
 
 
-def test_each_package_is_pinned_once_and_exactly():
+@pytest.mark.parametrize("pins", PINS)
+def test_each_package_is_pinned_once_and_exactly(pins):
     names = []
-    for requirement in pinned("requirements.txt"):
+    for requirement in pinned(pins):
         assert re.fullmatch(r"==[\w.!+]+", str(requirement.specifier)), f"{requirement} is not an exact pin"
         names.append(canonicalize_name(requirement.name))
     twice = sorted({name for name in names if names.count(name) > 1})
     assert not twice, f"pinned twice: {twice}"
 
 
-def test_pins_are_complete():
-    names = {canonicalize_name(requirement.name) for requirement in pinned("requirements.txt") if applies(requirement)}
+@pytest.mark.parametrize("pins", PINS)
+def test_pins_are_complete(pins):
+    names = {canonicalize_name(requirement.name) for requirement in pinned(pins) if applies(requirement)}
     missing = set()
     for name in names:
-        for text in importlib.metadata.requires(name) or []:
+        for text in needs(name):
             needed = Requirement(text)
             by_torch = name == "torch" and canonicalize_name(needed.name) not in names   # CUDA: pinned by torch itself
             if applies(needed) and canonicalize_name(needed.name) not in names and not by_torch:
                 missing.add(f"{needed.name} (for {name})")
-    assert not missing, f"requirements.txt does not pin {sorted(missing)}"
+    assert not missing, f"{pins} does not pin {sorted(missing)}"
 
 
-def test_pins_satisfy_the_package_and_the_oldest_python():
-    versions = {canonicalize_name(pin.name): str(pin.specifier)[2:] for pin in pinned("requirements.txt")}
+@pytest.mark.parametrize("pins", PINS)
+def test_pins_satisfy_the_package_and_the_oldest_python(pins):
+    versions = {canonicalize_name(pin.name): str(pin.specifier)[2:] for pin in pinned(pins)}
     for text in importlib.metadata.requires("course_lib"):
         bound = Requirement(text)
         if bound.name != "course_lib":
             assert versions[canonicalize_name(bound.name)] in bound.specifier, f"the pin of {bound.name} breaks {bound}"
-    for pin in pinned("requirements.txt"):
-        if applies(pin):
+    for pin in pinned(pins):
+        if applies(pin) and is_here(pin.name):
             allowed = importlib.metadata.metadata(pin.name).get("Requires-Python") or ""
             assert "3.11.0" in SpecifierSet(allowed), f"{pin} needs Python {allowed}; Debian 12 has 3.11.2"
 

@@ -70,6 +70,25 @@ class GroupRules:
             setting("lr", whole["lr"], least=0)
 
 
+def learning_rates(groups, rule, states):
+    """The learning rate of each group at this step.
+
+    A schedule is followed by the greatest number of steps that any parameter has made.
+    """
+    scheduled = [group for group in groups if group["scheduled_lr"] is not None]
+    for group in scheduled:
+        if "initial_lr" in group or group["lr"] != group["scheduled_lr"]:
+            raise ValueError(
+                f"lr must be set by the rule's schedule {rule.lr!r} alone, not by a "
+                f"scheduler of torch or by hand as well, got {group['lr']!r}"
+            )
+    if scheduled:
+        counts = list({id(state["t"]): state["t"] for state in states.values() if state}.values())
+        counts = [t.to(counts[0].device) for t in counts]
+        rate = float(rule.lr(int(torch.stack(counts).max()) if counts else 0))
+    return [group.get("lr") if group["scheduled_lr"] is None else rate for group in groups]
+
+
 def kind(rule):
     """The names of a rule and of its parts, without their settings."""
     parts = getattr(rule, "_parts", ())

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import torch
 
-from course_lib.frameworks.parameter_groups import GroupRules, floats_once, kind
+from course_lib.frameworks.parameter_groups import GroupRules, floats_once, kind, learning_rates
 from course_lib.frameworks.saved_states import states_in
 from course_lib.update_rules import Rule
 from course_lib.validation import one_of
@@ -13,11 +13,10 @@ from course_lib.validation import one_of
 class TorchOptimizer(torch.optim.Optimizer):
     """Run any rule on the parameters of a PyTorch module.
 
-    It is used as torch's own optimizers are: parameter groups, closures, hooks,
-    `state_dict`, learning-rate schedulers. A group may set `lr` and every other number
-    or switch among the rule's settings. Transforms that look at the whole model, such as
-    `clip_by_global_norm`, see all parameters of all groups. A parameter without a
-    gradient is left alone, with its state.
+    It is used as torch's own optimizers are: groups, closures, hooks, `state_dict`,
+    learning-rate schedulers. A group may set `lr` and every other number or switch among
+    the rule's settings. Transforms that look at the whole model, such as clipping, see all
+    groups. A parameter without a gradient is left alone, with its state.
 
     Parameters
     ----------
@@ -27,10 +26,16 @@ class TorchOptimizer(torch.optim.Optimizer):
         With a schedule as its `lr`, every group without a rate of its own follows the
         schedule, at the number of steps made; `group["lr"]` shows the present rate, and
         neither you nor a scheduler of torch may set it.
+    compiled : bool
+        Run each step as one compiled kernel for each group and dtype; see `compile_step`.
+        The parameters are moved into flat buffers, `w.data` being a view from then on, and
+        so are their gradients, as soon as backward has made them. A step with a gradient
+        missing cuts the kernel in two; a rule that looks at whole arrays gets one for each.
+        What is in `state` are views, too: write into them, do not replace them.
     check_finite : bool or "skip"
-        What to do when a gradient holds NaN or infinity: raise an error that names the
-        parameter (True), leave the whole step out and count it in `skipped` ("skip"), or
-        do not look (False). Looking makes a GPU wait once a step.
+        If a gradient holds NaN or infinity: raise an error that names the parameter (True),
+        leave the whole step out and count it in `skipped` ("skip"), or do not look (False).
+        Looking makes a GPU wait once a step.
 
     Attributes
     ----------
@@ -117,23 +122,23 @@ class TorchOptimizer(torch.optim.Optimizer):
         ws = [w for group in groups for w in group["params"] if w.grad is not None]
         if not ws:
             return loss
-        if self._flat is not None:
-            self._flat.collect(groups, ws)
-        if self.check_finite and not self._are_finite(ws):
-            self.skipped += 1
-            return loss
-        self._follow_schedule()
+        step = self._step_each if self._flat is None else self._flat.step
         rules = [self._rule_of(group) for group in groups]
-        if self._flat is not None:
-            self._flat.step(groups, ws, rules)
+        lrs = learning_rates(groups, self.rule, self.state)
+        if step(groups, ws, rules, lrs, bool(self.check_finite)):
+            for group, lr in zip(groups, lrs):
+                if group["scheduled_lr"] is not None:
+                    group["lr"] = group["scheduled_lr"] = lr
         else:
-            self._step_each(ws, rules)
+            self._refuse(ws)
         return loss
 
-    def _step_each(self, ws, rules):
-        number = {id(w): i for i, group in enumerate(self.param_groups) for w in group["params"]}
+    def _step_each(self, groups, ws, rules, lrs, checked):
+        if checked and not all(_finite(ws)):
+            return False
+        number = {id(w): i for i, group in enumerate(groups) for w in group["params"]}
         gs = [_dense(w.grad) for w in ws]
-        lrs = [self.param_groups[number[id(w)]].get("lr") for w in ws]
+        lrs = [lrs[number[id(w)]] for w in ws]
         rules = [rules[number[id(w)]] for w in ws]
         states = [self._state_of(w, rule) for w, rule in zip(ws, rules)]
         deltas, states = self.rule.update_all(gs, states, ws, lrs, rules)
@@ -141,6 +146,7 @@ class TorchOptimizer(torch.optim.Optimizer):
             self.state[w] = _owned(state, w, g)
             self._last_rule[w] = rule
             w.add_(delta)
+        return True
 
     def load_state_dict(self, state_dict):
         """Go on from a `state_dict()`: every entry keeps its dtype, so the run is the same.
@@ -190,24 +196,7 @@ class TorchOptimizer(torch.optim.Optimizer):
             return state
         return {**rule.init(w), **(state or {})}
 
-    def _follow_schedule(self):
-        groups = [group for group in self.param_groups if group["scheduled_lr"] is not None]
-        for group in groups:
-            if "initial_lr" in group or group["lr"] != group["scheduled_lr"]:
-                raise ValueError(
-                    f"lr must be set by the rule's schedule {self.rule.lr!r} alone, not by a "
-                    f"scheduler of torch or by hand as well, got {group['lr']!r}"
-                )
-        if groups:
-            counts = {id(state["t"]): state["t"] for state in self.state.values() if state}
-            counts = list(counts.values())
-            counts = [t.to(counts[0].device) for t in counts]
-            rate = float(self.rule.lr(int(torch.stack(counts).max()) if counts else 0))
-            for group in groups:
-                group["lr"] = group["scheduled_lr"] = rate
-
     def _lay_out(self):
-        """With `compiled`, move the parameters into buffers that one kernel can run over."""
         self._flat = None
         if self.compiled:
             from course_lib.kernels.flat_steps import FlatSteps
@@ -216,28 +205,30 @@ class TorchOptimizer(torch.optim.Optimizer):
             for group in self.param_groups:
                 self._flat.buffers.put(group["params"])
 
-    def _are_finite(self, ws):
-        if self._flat is not None and self._flat.look_finite(ws):
-            return True
-        gs = [_dense(w.grad) for w in ws]
-        flags = torch.stack([g.isfinite().all().to(gs[0].device) for g in gs]).tolist()
-        if all(flags):
-            return True
+    def _refuse(self, ws):
+        """What is to be done about a gradient that is not finite."""
         if self.check_finite == "skip":
-            return False
-        wrong = flags.index(False)
-        count = int((~gs[wrong].isfinite()).sum())
+            self.skipped += 1
+            return
+        wrong = next(w for w, finite in zip(ws, _finite(ws)) if not finite)
+        count = int((~_dense(wrong.grad).isfinite()).sum())
         raise FloatingPointError(
-            f"the gradient of {self._name(ws[wrong])} must be finite, got NaN or infinity "
-            f"in {count} of {gs[wrong].numel()} entries; no step was made"
+            f"the gradient of {self._name(wrong)} must be finite, got NaN or infinity "
+            f"in {count} of {wrong.numel()} entries; no step was made"
         )
 
     def _name(self, w):
         for number, group in enumerate(self.param_groups):
-            for i, each in enumerate(group["params"]):
-                if each is w:
-                    own = f"parameter {i} of group {number}, of shape {tuple(w.shape)},"
-                    return group["param_names"][i] if "param_names" in group else own
+            i = next((i for i, each in enumerate(group["params"]) if each is w), None)
+            if i is not None and "param_names" in group:
+                return group["param_names"][i]
+            if i is not None:
+                return f"parameter {i} of group {number}, of shape {tuple(w.shape)},"
+
+
+def _finite(ws):
+    gs = [_dense(w.grad) for w in ws]
+    return torch.stack([g.isfinite().all().to(gs[0].device) for g in gs]).tolist()
 
 
 def _dense(g):

@@ -5,6 +5,8 @@ PyTorch and Triton are loaded when something of this package is first asked for,
 
 from importlib import import_module
 
+from course_lib.kernels.triton_first import load_triton_first
+
 _WHERE = {
     "best_device": "devices", "compile_step": "compiling", "triton_adamw": "triton_kernel",
     "adamw_kernel": "triton_kernel",
@@ -15,6 +17,7 @@ __all__ = sorted(_WHERE)
 
 def __getattr__(name):
     if name in _WHERE:
+        load_triton_first()
         return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -6,9 +6,13 @@ import torch
 import torch._inductor
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from course_lib.kernels.in_place import are_apart, separate, whole_step
 from course_lib.update_rules import Rule
 from course_lib.update_rules.arrays import scalar
 from course_lib.update_rules.inputs import setting
+
+# Below this many numbers PyTorch, too, does not share an operation among threads.
+_GRAIN = 32768
 
 
 def compile_step(rule):
@@ -76,14 +80,15 @@ class CompiledStep:
         program, tensors = self.bind(w, g, state, self._rates(lr, w, state))
         program(*tensors)
 
-    def bind(self, w, g, state, rate):
+    def bind(self, w, g, state, rate, checked=False):
         """The program for these tensors, and the tensors in the order in which it wants them."""
-        if not _are_apart(w, g, state):
+        if not are_apart(w, g, state):
             g = separate(w, g, state)
         tensors = (w, g, rate, *state.values())
-        layout = (*state, *[(x.dtype, x.shape, x.stride(), x.device) for x in tensors])
+        layout = (checked, *state, *[(x.dtype, x.shape, x.stride(), x.device) for x in tensors])
         if layout not in self._programs:
-            self._programs[layout] = compiled(_one_step(self.rule, list(state)), tensors, self.rule)
+            function = whole_step([self.rule], [list(state)], self.rule, checked)
+            self._programs[layout] = compiled(function, tensors, self.rule)
         return self._programs[layout], tensors
 
 
@@ -106,75 +111,6 @@ class Rates:
             self.last = 0.0 if lr is None else setting("lr", lr, least=0)
             self.tensor = scalar(self.last, like=w)
         return self.tensor
-
-
-def _are_apart(w, g, state):
-    try:
-        return len({x.data_ptr() for x in (w, g, *state.values())}) == len(state) + 2
-    except AttributeError:
-        return False
-
-
-def separate(w, g, state):
-    """Give each entry of a state memory of its own, plain numbers too; return g with its own.
-
-    What is written in place must not be what something else is read from.
-    """
-    for name, x in (("w", w), ("g", g)):
-        if not isinstance(x, torch.Tensor):
-            raise TypeError(f"{name} must be a tensor of PyTorch, got {type(x).__name__}")
-    if not isinstance(state, dict):
-        raise TypeError(f"state must be what rule.init(w) gave, got {type(state).__name__}")
-    for key, value in state.items():
-        if not isinstance(value, (torch.Tensor, int, float)):
-            raise TypeError(f"state[{key!r}] must be a tensor or a number, got {value!r}")
-    taken = {w.untyped_storage().data_ptr()}
-    if g.untyped_storage().data_ptr() in taken:
-        g = g.clone()
-    taken.add(g.untyped_storage().data_ptr())
-    for key, value in state.items():
-        if not isinstance(value, torch.Tensor):
-            state[key] = scalar(value, like=w)
-        elif value.untyped_storage().data_ptr() in taken:
-            state[key] = value.clone()
-        taken.add(state[key].untyped_storage().data_ptr())
-    return g
-
-
-def in_place(rules, ws, gs, rates, states, rule):
-    """One step of a model as the rule says it, written into the weights and the states."""
-    lrs = rates if rule.lr is not None else None
-    deltas, after = rule.update_all(gs, states, ws, lrs, rules)
-    # A state may remember what is about to change: w itself, or another of its entries.
-    after = [
-        {key: _copy(key, new[key], like=value) for key, value in state.items()}
-        for state, new in zip(states, after)
-    ]
-    for w, delta, state, new in zip(ws, deltas, states, after):
-        w.add_(delta)
-        for key, value in state.items():
-            value.copy_(new[key])
-
-
-def _copy(key, value, like):
-    if not isinstance(value, torch.Tensor):
-        return torch.full_like(like, value)
-    if value.shape != like.shape:
-        raise ValueError(
-            f"state[{key!r}] must keep its shape {tuple(like.shape)}, which init gave it, "
-            f"got {tuple(value.shape)}"
-        )
-    return value.clone()
-
-
-def _one_step(rule, keys):
-    """The step of one array, as a function of its tensors."""
-
-    def step(w, g, rate, *values):
-        in_place([rule], [w], [g], [rate], [dict(zip(keys, values))], rule)
-        return []
-
-    return step
 
 
 def compiled(function, tensors, rule):
@@ -206,6 +142,8 @@ def compiled(function, tensors, rule):
     try:
         # With the same roundings as one operation at a time, in float16 and bfloat16 too.
         options = {"emulate_precision_casts": True}
+        if max(x.numel() for x in tensors) < _GRAIN:
+            options["cpp.threads"] = 1
         return torch._inductor.compile(graph, list(tensors), options)
     except Exception as error:
         reason = _missing_compiler(error)

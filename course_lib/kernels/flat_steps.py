@@ -2,72 +2,14 @@
 
 from collections import Counter
 from itertools import groupby
-from math import isfinite
 
 import torch
 
-from course_lib.kernels.compiling import Rates, compile_step, compiled, in_place, separate
+from course_lib.kernels.compiling import compile_step, compiled
 from course_lib.kernels.flat_buffers import FlatBuffers
+from course_lib.kernels.flat_run import Run
+from course_lib.kernels.in_place import in_place, separate, whole_step
 from course_lib.kernels.separable import joined, seen_by
-
-
-class Run:
-    """Parameters next to each other that have made the same steps, as one array.
-
-    Attributes
-    ----------
-    params : list of parameters
-    w : tensor
-        Their memory: [D], or [1, …, D] where the rule must see the number of dimensions.
-    state : dict
-        Of arrays like w and of numbers that all of them share.
-    rule : Rule
-        Whose state this is.
-    """
-
-    def __init__(self, params, w, gradients, state, rule):
-        self.params, self.w, self.state, self.rule = params, w, state, rule
-        self.rates = Rates(rule)
-        self.gradients = gradients
-        self.bound = None  # the program that steps it, and the tensors that it takes
-
-    @property
-    def g(self):
-        """Their gradients, in one array like w."""
-        if self.gradients is not None:
-            return self.gradients
-        g = self.params[0].grad
-        return g.to_dense() if g.is_sparse else g
-
-    def follow(self, rule):
-        """Go on with other settings, which may want more in the state; say if they do."""
-        self.rule, self.rates, self.bound = rule, Rates(rule), None
-        more = {k: v for k, v in rule.init(self.w).items() if k not in self.state}
-        self.state |= more
-        separate(self.w, self.g, self.state)
-        return bool(more)
-
-    def part(self, params, start):
-        """Some of its parameters, which begin at `start`, as a run of their own."""
-        end = start + sum(w.numel() for w in params)
-        state = {
-            key: value[..., start:end] if value.shape == self.w.shape else value.clone()
-            for key, value in self.state.items()
-        }
-        gradients = self.gradients[..., start:end]
-        return Run(params, self.w[..., start:end], gradients, state, self.rule)
-
-    def states(self):
-        """The state of each parameter: views of the arrays, and the numbers that all share."""
-        if self.gradients is None:
-            return [self.state]
-        lengths = [w.numel() for w in self.params]
-        each = [dict(self.state) for _ in self.params]
-        for key, value in self.state.items():
-            if value.shape == self.w.shape:
-                for state, w, piece in zip(each, self.params, value.view(-1).split(lengths)):
-                    state[key] = piece.view(w.shape)
-        return each
 
 
 class FlatSteps:
@@ -98,8 +40,9 @@ class FlatSteps:
         self.state = state
         self._run_of = {}
         self._last = (), []
+        self._fresh = []
 
-    def collect(self, groups, ws):
+    def _collect(self, groups, ws):
         """Bring the gradients of the parameters `ws` to their places."""
         places = self.buffers.places
         for w in ws:
@@ -111,22 +54,7 @@ class FlatSteps:
             if w.grad is not places[w].grad:
                 self.buffers.collect(w)
 
-    def look_finite(self, ws):
-        """True if no gradient holds NaN or infinity; False if one may, as their sum does."""
-        places = [self.buffers.places[w] for w in ws]
-        shared = {id(place.gradients): place.gradients for place in places}
-        alone = [w.grad for w, place in zip(ws, places) if place.grad is None]
-        gs = [g for g in [*shared.values(), *alone] if g is not None]
-        sums = [g.sum(dtype=torch.promote_types(g.dtype, torch.float32)) for g in gs]
-        if len(sums) > 1:
-            sums = [torch.stack([each.to(sums[0].device) for each in sums]).sum()]
-        return isfinite(sums[0].item())
-
-    def counts(self):
-        """The numbers of steps made so far."""
-        return [run.state["t"] for run in {id(run): run for run in self._run_of.values()}.values()]
-
-    def step(self, groups, ws, rules):
+    def step(self, groups, ws, rules, lrs, checked):
         """One step of the parameters that have a gradient.
 
         Parameters
@@ -134,52 +62,69 @@ class FlatSteps:
         groups : list of dict
             The parameter groups of the optimizer.
         ws : list of parameters
-            In the order of the groups; `collect` has seen them.
-        rules : list of Rule
-            The rule of each group.
+            In the order of the groups.
+        rules, lrs : lists
+            The rule and the learning rate of each group.
+        checked : bool
+            Do nothing if a gradient holds NaN or infinity.
+
+        Returns
+        -------
+        bool
+            False if nothing was done.
         """
-        known = set(self._run_of)
+        self._collect(groups, ws)
+        finite = False
         try:
             number_of, runs = self._runs(groups, ws, rules)
             for i, run in zip(number_of, runs):
                 if run.rule is not rules[i] and run.follow(rules[i]):
                     self._publish(run)
-            rates = [
-                run.rates(groups[i].get("lr"), run.w, run.state) for i, run in zip(number_of, runs)
-            ]
-            if self._together and len(runs) > 1:
-                self._step_together(runs, rates)
+            rates = [run.rates(lrs[i], run.w, run.state) for i, run in zip(number_of, runs)]
+            if (self._together or checked) and len(runs) > 1:
+                finite = self._step_together(runs, rates, checked)
             else:
                 for run, rate in zip(runs, rates):
-                    self._step_alone(run, rate)
-        except Exception:
-            for w in set(self._run_of) - known:  # as if they had never been stepped
-                del self._run_of[w], self.state[w]
-            raise
-        for run in runs:  # so that autograd knows of the change
-            torch.autograd.graph.increment_version(run.params)
-        self._started = True
+                    finite = self._step_alone(run, rate, checked)
+        finally:
+            if not finite:  # what has just been begun was never stepped
+                for w in self._fresh:
+                    del self._run_of[w], self.state[w]
+                self._last = (), []
+        if finite:
+            self._fresh = []
+            self._started = True
+            for run in runs:  # so that autograd knows of the change
+                torch.autograd.graph.increment_version(run.params)
+        return finite
 
-    def _step_alone(self, run, rate):
+    def _step_alone(self, run, rate, checked):
         if run.bound is None or run.bound[1][2] is not rate or run.gradients is None:
-            key = run.rule, run.w.shape, run.w.dtype, run.w.device
+            key = run.rule, run.w.shape, run.w.dtype, run.w.device, checked
             if key not in self._steps:
                 if not self._worth_compiling(key):
-                    in_place([run.rule], [run.w], [run.g], [rate], [run.state], run.rule)
-                    return
+                    return self._step_plainly([run], [rate], checked)
                 self._steps[key] = compile_step(run.rule)
-            run.bound = self._steps[key].bind(run.w, run.g, run.state, rate)
+            run.bound = self._steps[key].bind(run.w, run.g, run.state, rate, checked)
         program, tensors = run.bound
-        program(*tensors)
+        return _is_finite(program(*tensors))
 
-    def _step_together(self, runs, rates):
+    def _step_together(self, runs, rates, checked):
         each = zip(runs, rates)
         tensors = [x for run, rate in each for x in (run.w, run.g, rate, *run.state.values())]
-        key = tuple((run.rule, *run.state, run.w.shape, run.w.dtype, run.w.device) for run in runs)
-        program = self._programs.get(key) or _whole_step(self.rule, runs)
-        if key not in self._programs and self._worth_compiling(key):
-            program = self._programs[key] = compiled(program, tensors, self.rule)
-        program(*tensors)
+        key = checked, *[(run.rule, *run.state, run.w.shape, run.w.dtype) for run in runs]
+        if key not in self._programs:
+            if not self._worth_compiling(key):
+                return self._step_plainly(runs, rates, checked)
+            keys = [list(run.state) for run in runs]
+            function = whole_step([run.rule for run in runs], keys, self.rule, checked)
+            self._programs[key] = compiled(function, tensors, self.rule)
+        return _is_finite(self._programs[key](*tensors))
+
+    def _step_plainly(self, runs, rates, checked):
+        ws, gs = [run.w for run in runs], [run.g for run in runs]
+        states, rules = [run.state for run in runs], [run.rule for run in runs]
+        return _is_finite(in_place(rules, ws, gs, rates, states, self.rule, checked))
 
     def _worth_compiling(self, key):
         """What the first step meets; later, when gradients go missing, what is met again."""
@@ -196,7 +141,8 @@ class FlatSteps:
                 if len({id(w) in ids for w in run.params}) == 2:
                     self._cut(run, set(ids))
             number = {id(w): i for i, group in enumerate(groups) for w in group["params"]}
-            self._join([(w, rules[number[id(w)]]) for w in ws if w not in self._run_of])
+            self._fresh = [w for w in ws if w not in self._run_of]
+            self._join([(w, rules[number[id(w)]]) for w in self._fresh])
             runs = list({id(self._run_of[w]): self._run_of[w] for w in ws}.values())
             self._last = ids, ([number[id(run.params[0])] for run in runs], runs)
         return self._last[1]
@@ -267,19 +213,5 @@ def _looks_at_the_model(rule):
     return getattr(rule, "_whole_model", False) or any(map(_looks_at_the_model, parts))
 
 
-def _whole_step(rule, runs):
-    """One step of several runs at once, as a function of their tensors."""
-    keys = [list(run.state) for run in runs]
-    rules = [run.rule for run in runs]
-
-    def step(*tensors):
-        left = iter(tensors)
-        ws, gs, rates, states = [], [], [], []
-        for own in keys:
-            for each in (ws, gs, rates):
-                each.append(next(left))
-            states.append({key: next(left) for key in own})
-        in_place(rules, ws, gs, rates, states, rule)
-        return []
-
-    return step
+def _is_finite(outputs):
+    return not outputs or bool(outputs[0])

@@ -18,13 +18,15 @@ def measured(name):
     Parameters
     ----------
     name : str
-        The benchmark's name: "schedule_table".
+        The benchmark's name: "schedule_table", the rules under the schedules;
+        "optimizer_step", the milliseconds of a step of each rule by each library;
+        "training_step", those of a whole training step.
 
     Returns
     -------
     dict
-        "measures", in words; "rows", a list of dicts, each with its "subject" and the
-        "machine" it was measured on.
+        "measures", in words; "rows", a list of dicts, each with its "subject", the
+        "machine" it was measured on and, if newer, the "versions" and the "date".
 
     Raises
     ------

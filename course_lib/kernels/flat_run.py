@@ -1,0 +1,63 @@
+"""Parameters that lie together and have made the same steps, as one array."""
+
+from course_lib.kernels.compiling import Rates
+from course_lib.kernels.in_place import separate
+
+
+class Run:
+    """Parameters next to each other that have made the same steps, as one array.
+
+    Attributes
+    ----------
+    params : list of parameters
+    w : tensor
+        Their memory: [D], or [1, …, D] where the rule must see the number of dimensions.
+    state : dict
+        Of arrays like w and of numbers that all of them share.
+    rule : Rule
+        Whose state this is.
+    """
+
+    def __init__(self, params, w, gradients, state, rule):
+        self.params, self.w, self.state, self.rule = params, w, state, rule
+        self.rates = Rates(rule)
+        self.gradients = gradients
+        self.bound = None  # the program that steps it, and the tensors that it takes
+
+    @property
+    def g(self):
+        """Their gradients, in one array like w."""
+        if self.gradients is not None:
+            return self.gradients
+        g = self.params[0].grad
+        return g.to_dense() if g.is_sparse else g
+
+    def follow(self, rule):
+        """Go on with other settings, which may want more in the state; say if they do."""
+        self.rule, self.rates, self.bound = rule, Rates(rule), None
+        more = {k: v for k, v in rule.init(self.w).items() if k not in self.state}
+        self.state |= more
+        separate(self.w, self.g, self.state)
+        return bool(more)
+
+    def part(self, params, start):
+        """Some of its parameters, which begin at `start`, as a run of their own."""
+        end = start + sum(w.numel() for w in params)
+        state = {
+            key: value[..., start:end] if value.shape == self.w.shape else value.clone()
+            for key, value in self.state.items()
+        }
+        gradients = self.gradients[..., start:end]
+        return Run(params, self.w[..., start:end], gradients, state, self.rule)
+
+    def states(self):
+        """The state of each parameter: views of the arrays, and the numbers that all share."""
+        if self.gradients is None:
+            return [self.state]
+        lengths = [w.numel() for w in self.params]
+        each = [dict(self.state) for _ in self.params]
+        for key, value in self.state.items():
+            if value.shape == self.w.shape:
+                for state, w, piece in zip(each, self.params, value.view(-1).split(lengths)):
+                    state[key] = piece.view(w.shape)
+        return each

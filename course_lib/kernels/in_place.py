@@ -1,0 +1,100 @@
+"""A rule's step, written over the weights and the state it was made from."""
+
+import torch
+
+from course_lib.update_rules.arrays import scalar
+
+
+def whole_step(rules, keys, rule, checked=False):
+    """One step in place of one or several arrays, as a function of their tensors.
+
+    Parameters
+    ----------
+    rules : list of Rule
+        For each array: `rule` itself, or the same with other settings.
+    keys : list of lists of str
+        For each array the names of the entries of its state.
+    rule : Rule
+    checked : bool
+        Change nothing if any gradient holds NaN or infinity.
+
+    Returns
+    -------
+    callable
+        Takes w, g, η and the entries of the state of the first array, of the second, and so
+        on; returns `[finite]`, 0-d, if checked, else an empty list.
+    """
+
+    def step(*tensors):
+        left = iter(tensors)
+        ws, gs, rates, states = [], [], [], []
+        for own in keys:
+            for each in (ws, gs, rates):
+                each.append(next(left))
+            states.append({key: next(left) for key in own})
+        return in_place(rules, ws, gs, rates, states, rule, checked)
+
+    return step
+
+
+def in_place(rules, ws, gs, rates, states, rule, checked=False):
+    """One step of a model as the rule says it, written into the weights and the states."""
+    lrs = rates if rule.lr is not None else None
+    deltas, after = rule.update_all(gs, states, ws, lrs, rules)
+    # A state may remember what is about to change: w itself, or another of its entries.
+    after = [
+        {key: _copy(key, new[key], like=value) for key, value in state.items()}
+        for state, new in zip(states, after)
+    ]
+    # x − x is 0 for a number, and NaN for what is none.
+    finite = sum(((g - g).sum() for g in gs), 0) == 0 if checked else None
+    for w, delta, state, new in zip(ws, deltas, states, after):
+        w.add_(delta if finite is None else torch.where(finite, delta, 0))
+        for key, value in state.items():
+            value.copy_(new[key] if finite is None else torch.where(finite, new[key], value))
+    return [] if finite is None else [finite]
+
+
+def _copy(key, value, like):
+    if not isinstance(value, torch.Tensor):
+        return torch.full_like(like, value)
+    if value.shape != like.shape:
+        raise ValueError(
+            f"state[{key!r}] must keep its shape {tuple(like.shape)}, which init gave it, "
+            f"got {tuple(value.shape)}"
+        )
+    return value.clone()
+
+
+def are_apart(w, g, state):
+    """Are w, g and the entries of a state tensors that begin at different places?"""
+    try:
+        return len({x.data_ptr() for x in (w, g, *state.values())}) == len(state) + 2
+    except AttributeError:
+        return False
+
+
+def separate(w, g, state):
+    """Give each entry of a state memory of its own, plain numbers too; return g with its own.
+
+    What is written in place must not be what something else is read from.
+    """
+    for name, x in (("w", w), ("g", g)):
+        if not isinstance(x, torch.Tensor):
+            raise TypeError(f"{name} must be a tensor of PyTorch, got {type(x).__name__}")
+    if not isinstance(state, dict):
+        raise TypeError(f"state must be what rule.init(w) gave, got {type(state).__name__}")
+    for key, value in state.items():
+        if not isinstance(value, (torch.Tensor, int, float)):
+            raise TypeError(f"state[{key!r}] must be a tensor or a number, got {value!r}")
+    taken = {w.untyped_storage().data_ptr()}
+    if g.untyped_storage().data_ptr() in taken:
+        g = g.clone()
+    taken.add(g.untyped_storage().data_ptr())
+    for key, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            state[key] = scalar(value, like=w)
+        elif value.untyped_storage().data_ptr() in taken:
+            state[key] = value.clone()
+        taken.add(state[key].untyped_storage().data_ptr())
+    return g
