@@ -101,7 +101,6 @@ class TorchOptimizer(torch.optim.Optimizer):
         if self._flat is not None:
             self._flat.buffers.put(self.param_groups[-1]["params"])
 
-    @torch.no_grad()
     def step(self, closure=None):
         """One step of every parameter that has a gradient.
 
@@ -133,6 +132,7 @@ class TorchOptimizer(torch.optim.Optimizer):
             self._refuse(ws)
         return loss
 
+    @torch.no_grad()
     def _step_each(self, groups, ws, rules, lrs, checked):
         if checked and not all(_finite(ws)):
             return False
@@ -226,6 +226,7 @@ class TorchOptimizer(torch.optim.Optimizer):
                 return f"parameter {i} of group {number}, of shape {tuple(w.shape)},"
 
 
+@torch.no_grad()
 def _finite(ws):
     gs = [_dense(w.grad) for w in ws]
     return torch.stack([g.isfinite().all().to(gs[0].device) for g in gs]).tolist()

@@ -60,6 +60,7 @@ class FlatBuffers:
             else:
                 self._move(ws)
 
+    @torch.no_grad()
     def collect(self, w):
         """Bring the gradient of a parameter to its place, if it is not there yet."""
         place = self.places[w]
@@ -114,15 +115,15 @@ def _collector(buffers):
     reference = weakref.ref(buffers)
 
     def hook(w):
-        owner = reference()
-        if owner is not None and owner.holds(w) and _is_plain(w.grad):
-            owner.collect(w)
+        owner, g = reference(), w.grad
+        place = None if owner is None else owner.places.get(w)
+        if place is None or g is place.grad or g.requires_grad or g.layout != torch.strided:
+            return
+        if place.pointer == w.data_ptr():
+            place.grad.copy_(g)
+            w.grad = place.grad
 
     return hook
-
-
-def _is_plain(g):
-    return g is not None and g.layout == torch.strided and not g.requires_grad
 
 
 def _is_strided(w):
