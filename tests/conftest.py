@@ -15,6 +15,19 @@ settings.register_profile("book", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("book")
 
 
+@pytest.fixture
+def traced(monkeypatch):
+    """Let what is traced run as it is, in milliseconds, where the compiler takes seconds; return the graphs."""
+    graphs = []
+
+    def keep(graph, inputs, options=None):
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr("torch._inductor.compile", keep)
+    return graphs
+
+
 def gpu_is_there():
     """Say whether PyTorch sees a GPU."""
     import torch

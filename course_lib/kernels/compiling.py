@@ -1,15 +1,17 @@
 """An update rule, compiled: the formulas of the chapter as one loop over the parameters."""
 
 import warnings
+from functools import cache
 
 import torch
 import torch._inductor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from course_lib.kernels.in_place import are_apart, separate, whole_step
+from course_lib.kernels.in_place import apart, check_entries, whole_step
 from course_lib.update_rules import Rule
 from course_lib.update_rules.arrays import scalar
-from course_lib.update_rules.inputs import setting
+from course_lib.update_rules.inputs import check_state
+from course_lib.validation import number
 
 # Below this many numbers PyTorch, too, does not share an operation among threads.
 _GRAIN = 32768
@@ -77,18 +79,21 @@ class CompiledStep:
 
     @torch.no_grad()
     def __call__(self, w, g, state, lr=None):
+        g = apart(w, g, state)
         program, tensors = self.bind(w, g, state, self._rates(lr, w, state))
         program(*tensors)
 
     def bind(self, w, g, state, rate, checked=False):
         """The program for these tensors, and the tensors in the order in which it wants them."""
-        if not are_apart(w, g, state):
-            g = separate(w, g, state)
         tensors = (w, g, rate, *state.values())
         layout = (checked, *state, *[(x.dtype, x.shape, x.stride(), x.device) for x in tensors])
         if layout not in self._programs:
             function = whole_step([self.rule], [list(state)], self.rule, checked)
-            self._programs[layout] = compiled(function, tensors, self.rule)
+            try:
+                self._programs[layout] = compiled(function, tensors, self.rule)
+            except ValueError:
+                check_entries(state, self.rule.init(w))
+                raise
         return self._programs[layout], tensors
 
 
@@ -103,12 +108,13 @@ class Rates:
     def __call__(self, lr, w, state):
         lr = self.rule.lr if lr is None else lr
         if callable(lr):
+            check_state(state)
             # On a GPU the count stays there: to read it would make the processor wait.
             lr = lr(int(state["t"]) if w.device.type == "cpu" else state["t"])
         if isinstance(lr, torch.Tensor):
             return lr
         if self.tensor is None or lr != self.last or self.tensor.device != w.device:
-            self.last = 0.0 if lr is None else setting("lr", lr, least=0)
+            self.last = 0.0 if lr is None else number("lr", lr, least=0)
             self.tensor = scalar(self.last, like=w)
         return self.tensor
 
@@ -149,9 +155,13 @@ def compiled(function, tensors, rule):
         reason = _missing_compiler(error)
         if reason is None:
             raise
-        message = f"no compiler, so the step runs one operation at a time: {reason}"
-        warnings.warn(message, RuntimeWarning, stacklevel=5)
+        _warn_once(f"no compiler, so the step runs one operation at a time: {reason}")
         return function
+
+
+@cache
+def _warn_once(message):
+    warnings.warn(message, RuntimeWarning, stacklevel=6)
 
 
 def _missing_compiler(error):
