@@ -28,6 +28,20 @@ def traced(monkeypatch):
     return graphs
 
 
+@pytest.fixture
+def untraced(monkeypatch):
+    """Let compiled steps run one operation at a time, as without a compiler; return what would be compiled."""
+    programs = []
+
+    def keep(function, tensors, rule):
+        programs.append(function)
+        return function
+
+    for module in ("compiling", "flat_steps"):
+        monkeypatch.setattr(f"course_lib.kernels.{module}.compiled", keep)
+    return programs
+
+
 def gpu_is_there():
     """Say whether PyTorch sees a GPU."""
     import torch
