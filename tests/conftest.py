@@ -18,27 +18,33 @@ settings.load_profile("book")
 @pytest.fixture
 def traced(monkeypatch):
     """Let what is traced run as it is, in milliseconds, where the compiler takes seconds; return the graphs."""
+    import torch
+
     graphs = []
 
-    def keep(graph, inputs, options=None):
+    def keep(graph, tensors, options):
         graphs.append(graph)
-        return graph
+        return torch.no_grad()(graph.forward)
 
-    monkeypatch.setattr("torch._inductor.compile", keep)
+    monkeypatch.setattr("course_lib.kernels.compiling._program", keep)
     return graphs
 
 
 @pytest.fixture
 def untraced(monkeypatch):
     """Let compiled steps run one operation at a time, as without a compiler; return what would be compiled."""
+    import torch
+
+    from course_lib.kernels import compiling, flat_steps
+
     programs = []
 
     def keep(function, tensors, rule):
         programs.append(function)
-        return function
+        return torch.no_grad()(function)
 
-    for module in ("compiling", "flat_steps"):
-        monkeypatch.setattr(f"course_lib.kernels.{module}.compiled", keep)
+    monkeypatch.setattr(compiling, "compiled", keep)
+    monkeypatch.setattr(flat_steps, "compiled", keep)
     return programs
 
 

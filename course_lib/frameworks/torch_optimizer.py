@@ -6,6 +6,7 @@ import torch
 
 from course_lib.frameworks.parameter_groups import GroupRules, floats_once, kind, learning_rates
 from course_lib.frameworks.saved_states import states_in
+from course_lib.kernels.flat_buffers import dense
 from course_lib.update_rules import Rule
 from course_lib.validation import one_of
 
@@ -101,7 +102,6 @@ class TorchOptimizer(torch.optim.Optimizer):
         if self._flat is not None:
             self._flat.buffers.put(self.param_groups[-1]["params"])
 
-    @torch.no_grad()
     def step(self, closure=None):
         """One step of every parameter that has a gradient.
 
@@ -133,11 +133,12 @@ class TorchOptimizer(torch.optim.Optimizer):
             self._refuse(ws)
         return loss
 
+    @torch.no_grad()
     def _step_each(self, groups, ws, rules, lrs, checked):
         if checked and not all(_finite(ws)):
             return False
         number = {id(w): i for i, group in enumerate(groups) for w in group["params"]}
-        gs = [_dense(w.grad) for w in ws]
+        gs = [dense(w.grad) for w in ws]
         lrs = [lrs[number[id(w)]] for w in ws]
         rules = [rules[number[id(w)]] for w in ws]
         states = [self._state_of(w, rule) for w, rule in zip(ws, rules)]
@@ -158,8 +159,7 @@ class TorchOptimizer(torch.optim.Optimizer):
             anything else is a ValueError, and changes nothing. As with torch's own, the
             settings of its groups take the place of ours.
         """
-        # torch's own method would round every entry to the parameter's dtype.
-        kept = {}
+        kept = {}  # torch's own method would round every entry to the parameter's dtype
 
         def keep(_, given):
             kept.update(states_in(given, self.param_groups, self._rule_of))
@@ -211,7 +211,7 @@ class TorchOptimizer(torch.optim.Optimizer):
             self.skipped += 1
             return
         wrong = next(w for w, finite in zip(ws, _finite(ws)) if not finite)
-        count = int((~_dense(wrong.grad).isfinite()).sum())
+        count = int((~dense(wrong.grad).isfinite()).sum())
         raise FloatingPointError(
             f"the gradient of {self._name(wrong)} must be finite, got NaN or infinity "
             f"in {count} of {wrong.numel()} entries; no step was made"
@@ -226,13 +226,10 @@ class TorchOptimizer(torch.optim.Optimizer):
                 return f"parameter {i} of group {number}, of shape {tuple(w.shape)},"
 
 
+@torch.no_grad()
 def _finite(ws):
-    gs = [_dense(w.grad) for w in ws]
+    gs = [dense(w.grad) for w in ws]
     return torch.stack([g.isfinite().all().to(gs[0].device) for g in gs]).tolist()
-
-
-def _dense(g):
-    return g.to_dense() if g.is_sparse else g
 
 
 def _owned(state, w, g):

@@ -60,11 +60,12 @@ class FlatBuffers:
             else:
                 self._move(ws)
 
+    @torch.no_grad()
     def collect(self, w):
         """Bring the gradient of a parameter to its place, if it is not there yet."""
         place = self.places[w]
         if place.grad is not None and w.grad is not place.grad:
-            place.grad.copy_(w.grad.to_dense() if w.grad.is_sparse else w.grad)
+            place.grad.copy_(dense(w.grad))
             w.grad = place.grad
 
     def _kind(self, w):
@@ -114,15 +115,22 @@ def _collector(buffers):
     reference = weakref.ref(buffers)
 
     def hook(w):
-        owner = reference()
-        if owner is not None and owner.holds(w) and _is_plain(w.grad):
-            owner.collect(w)
+        owner, g = reference(), w.grad
+        place = None if owner is None else owner.places.get(w)
+        if place is None or g is None or g is place.grad:
+            return
+        if g.requires_grad or g.layout != torch.strided:
+            return
+        if place.pointer == w.data_ptr():
+            place.grad.copy_(g)
+            w.grad = place.grad
 
     return hook
 
 
-def _is_plain(g):
-    return g is not None and g.layout == torch.strided and not g.requires_grad
+def dense(g):
+    """A gradient as an ordinary tensor: that of an embedding may list its rows alone."""
+    return g.to_dense() if g.is_sparse else g
 
 
 def _is_strided(w):

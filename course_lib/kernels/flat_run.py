@@ -1,6 +1,9 @@
 """Parameters that lie together and have made the same steps, as one array."""
 
+import torch
+
 from course_lib.kernels.compiling import Rates
+from course_lib.kernels.flat_buffers import dense
 from course_lib.kernels.in_place import separate
 
 
@@ -22,19 +25,19 @@ class Run:
         self.params, self.w, self.state, self.rule = params, w, state, rule
         self.rates = Rates(rule)
         self.gradients = gradients
-        self.bound = None  # the program that steps it, and the tensors that it takes
+        self.bound = None, None  # its program, the tensors that takes, and what it is made for
 
     @property
     def g(self):
         """Their gradients, in one array like w."""
         if self.gradients is not None:
             return self.gradients
-        g = self.params[0].grad
-        return g.to_dense() if g.is_sparse else g
+        return dense(self.params[0].grad)
 
+    @torch.no_grad()
     def follow(self, rule):
         """Go on with other settings, which may want more in the state; say if they do."""
-        self.rule, self.rates, self.bound = rule, Rates(rule), None
+        self.rule, self.rates, self.bound = rule, Rates(rule), (None, None)
         more = {k: v for k, v in rule.init(self.w).items() if k not in self.state}
         self.state |= more
         separate(self.w, self.g, self.state)

@@ -89,7 +89,8 @@ class FlatSteps:
         finally:
             if not finite:  # what has just been begun was never stepped
                 for w in self._fresh:
-                    del self._run_of[w], self.state[w]
+                    self._run_of.pop(w, None)
+                    self.state.pop(w, None)
                 self._last = (), []
         if finite:
             self._fresh = []
@@ -99,15 +100,16 @@ class FlatSteps:
         return finite
 
     def _step_alone(self, run, rate, checked):
-        if run.bound is None or run.bound[1][2] is not rate or run.gradients is None:
+        program, tensors, *made_for = run.bound
+        if made_for != [id(rate), checked] or run.gradients is None:
             key = run.rule, run.w.shape, run.w.dtype, run.w.device, checked
             if key not in self._steps:
                 if not self._worth_compiling(key):
                     return self._step_plainly([run], [rate], checked)
                 self._steps[key] = compile_step(run.rule)
             g = apart(run.w, run.g, run.state)
-            run.bound = self._steps[key].bind(run.w, g, run.state, rate, checked)
-        program, tensors = run.bound
+            program, tensors = self._steps[key].bind(run.w, g, run.state, rate, checked)
+            run.bound = program, tensors, id(rate), checked
         return _is_finite(program(*tensors))
 
     def _step_together(self, runs, rates, checked):
@@ -122,6 +124,7 @@ class FlatSteps:
             self._programs[key] = compiled(function, tensors, self.rule)
         return _is_finite(self._programs[key](*tensors))
 
+    @torch.no_grad()
     def _step_plainly(self, runs, rates, checked):
         ws, gs = [run.w for run in runs], [run.g for run in runs]
         states, rules = [run.state for run in runs], [run.rule for run in runs]
@@ -138,15 +141,20 @@ class FlatSteps:
         """The runs of these parameters, and the number of the group of each."""
         ids = list(map(id, ws))
         if ids != self._last[0]:
-            for run in list({id(run): run for run in self._run_of.values()}.values()):
-                if len({id(w) in ids for w in run.params}) == 2:
-                    self._cut(run, set(ids))
-            number = {id(w): i for i, group in enumerate(groups) for w in group["params"]}
-            self._fresh = [w for w in ws if w not in self._run_of]
-            self._join([(w, rules[number[id(w)]]) for w in self._fresh])
-            runs = list({id(self._run_of[w]): self._run_of[w] for w in ws}.values())
-            self._last = ids, ([number[id(run.params[0])] for run in runs], runs)
+            self._last = ids, self._new_runs(groups, ws, rules)
         return self._last[1]
+
+    @torch.no_grad()
+    def _new_runs(self, groups, ws, rules):
+        touched = set(map(id, ws))
+        for run in list({id(run): run for run in self._run_of.values()}.values()):
+            if len({id(w) in touched for w in run.params}) == 2:
+                self._cut(run, touched)
+        number = {id(w): i for i, group in enumerate(groups) for w in group["params"]}
+        self._fresh = [w for w in ws if w not in self._run_of]
+        self._join([(w, rules[number[id(w)]]) for w in self._fresh])
+        runs = list({id(self._run_of[w]): self._run_of[w] for w in ws}.values())
+        return [number[id(run.params[0])] for run in runs], runs
 
     def _cut(self, run, touched):
         start = 0
