@@ -15,6 +15,39 @@ settings.register_profile("book", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("book")
 
 
+@pytest.fixture
+def traced(monkeypatch):
+    """Let what is traced run as it is, in milliseconds, where the compiler takes seconds; return the graphs."""
+    import torch
+
+    graphs = []
+
+    def keep(graph, tensors, options):
+        graphs.append(graph)
+        return torch.no_grad()(graph.forward)
+
+    monkeypatch.setattr("course_lib.kernels.compiling._program", keep)
+    return graphs
+
+
+@pytest.fixture
+def untraced(monkeypatch):
+    """Let compiled steps run one operation at a time, as without a compiler; return what would be compiled."""
+    import torch
+
+    from course_lib.kernels import compiling, flat_steps
+
+    programs = []
+
+    def keep(function, tensors, rule):
+        programs.append(function)
+        return torch.no_grad()(function)
+
+    monkeypatch.setattr(compiling, "compiled", keep)
+    monkeypatch.setattr(flat_steps, "compiled", keep)
+    return programs
+
+
 def gpu_is_there():
     """Say whether PyTorch sees a GPU."""
     import torch

@@ -58,6 +58,18 @@ def test_every_rule_of_the_library_is_tested():
 
 # ---- tools
 
+@pytest.fixture(params=[False, True], ids=["plain", "compiled"], autouse=True)
+def kind_of_optimizer(request):
+    """Let every test expect the same of `compiled=True`, whose programs then run one operation at a time."""
+    if request.param:
+        request.getfixturevalue("untraced")
+        compiled = functools.partial(TorchOptimizer, compiled=True)
+        request.getfixturevalue("monkeypatch").setitem(globals(), "TorchOptimizer", compiled)
+
+
+plain_alone = pytest.mark.parametrize("kind_of_optimizer", [False], ids=["plain"], indirect=True)
+
+
 @functools.cache
 def drawn(shape, seed):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -401,7 +413,9 @@ def saved_and_loaded(content):
     return torch.load(file, weights_only=True)
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=label)
+@pytest.mark.parametrize("kind_of_optimizer, dtype", [
+    *[(False, dtype) for dtype in DTYPES], (True, torch.bfloat16), (True, torch.float64),
+], indirect=["kind_of_optimizer"], ids=label)
 @every_rule
 def test_resumed_run_equals_the_uninterrupted_one_bit_for_bit(rule, dtype):
     ws = parameters(dtype)
@@ -721,6 +735,7 @@ def test_sparse_gradients_make_the_steps_of_dense_ones():
     assert torch.equal(*ends)
 
 
+@plain_alone
 @pytest.mark.parametrize("rule", [adam(0.02), momentum(0.05), rmsprop(0.01), weight_ema(nadam(0.02)),
                                   accumulate_gradients(adamw(0.05), 2)], ids=label)
 def test_bfloat16_training_does_not_stall(rule):
@@ -853,6 +868,7 @@ def own_rule():
     return shrink(0.1)
 
 
+@plain_alone   # compiled, an entry of the state keeps its shape
 def test_a_rule_of_ones_own_works_and_resumes_but_must_be_registered_to_differ_by_group():
     ws = parameters()
     optimizer = TorchOptimizer([{"params": ws[:2]}, {"params": ws[2:], "lr": 0.05}], own_rule())

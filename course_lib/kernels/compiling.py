@@ -1,15 +1,17 @@
 """An update rule, compiled: the formulas of the chapter as one loop over the parameters."""
 
 import warnings
+from functools import cache
 
 import torch
 from torch._inductor.compile_fx import compile_fx, compile_fx_inner
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from course_lib.kernels.in_place import are_apart, separate, whole_step
+from course_lib.kernels.in_place import apart, check_entries, whole_step
 from course_lib.update_rules import Rule
 from course_lib.update_rules.arrays import scalar
-from course_lib.update_rules.inputs import setting
+from course_lib.update_rules.inputs import check_state
+from course_lib.validation import number
 
 # Below this many numbers PyTorch, too, does not share an operation among threads.
 _GRAIN = 32768
@@ -77,6 +79,7 @@ class CompiledStep:
 
     @torch.no_grad()
     def __call__(self, w, g, state, lr=None):
+        g = apart(w, g, state)
         program, tensors = self.bind(w, g, state, self._rates(lr, w, state))
         program(*tensors)
         torch.autograd.graph.increment_version([w, *state.values()])
@@ -84,13 +87,15 @@ class CompiledStep:
     @torch.no_grad()
     def bind(self, w, g, state, rate, checked=False):
         """The program for these tensors, and the tensors in the order in which it wants them."""
-        if not are_apart(w, g, state):
-            g = separate(w, g, state)
         tensors = (w, g, rate, *state.values())
         layout = (checked, *state, *[(x.dtype, x.shape, x.stride(), x.device) for x in tensors])
         if layout not in self._programs:
             function = whole_step([self.rule], [list(state)], self.rule, checked)
-            self._programs[layout] = compiled(function, tensors, self.rule)
+            try:
+                self._programs[layout] = compiled(function, tensors, self.rule)
+            except ValueError:
+                check_entries(state, self.rule.init(w))
+                raise
         return self._programs[layout], tensors
 
 
@@ -105,15 +110,16 @@ class Rates:
     def __call__(self, lr, w, state):
         lr = self.rule.lr if lr is None else lr
         if callable(lr):
+            check_state(state)
             # On a GPU the count stays there: to read it would make the processor wait.
             lr = lr(int(state["t"]) if w.device.type == "cpu" else state["t"])
         if isinstance(lr, torch.Tensor):
             return lr
         if self.tensor is None or self.tensor.device != w.device:
-            self.last = 0.0 if lr is None else setting("lr", lr, least=0)
+            self.last = 0.0 if lr is None else number("lr", lr, least=0)
             self.tensor = scalar(self.last, like=w)
         elif lr is not None and lr != self.last:
-            self.last = setting("lr", lr, least=0)
+            self.last = number("lr", lr, least=0)
             self.tensor.fill_(self.last)
         return self.tensor
 
@@ -155,8 +161,7 @@ def compiled(function, tensors, rule):
         reason = _missing_compiler(error)
         if reason is None:
             raise
-        message = f"no compiler, so the step runs one operation at a time: {reason}"
-        warnings.warn(message, RuntimeWarning, stacklevel=5)
+        _warn_once(f"no compiler, so the step runs one operation at a time: {reason}")
         return torch.no_grad()(function)
 
 
@@ -174,6 +179,11 @@ def _program(graph, tensors, options):
         program = getattr(made[0][0], "current_callable", made[0][0])
         return lambda *tensors: program(list(tensors))
     return wrapped
+
+
+@cache
+def _warn_once(message):
+    warnings.warn(message, RuntimeWarning, stacklevel=6)
 
 
 def _missing_compiler(error):

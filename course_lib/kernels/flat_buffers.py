@@ -117,7 +117,9 @@ def _collector(buffers):
     def hook(w):
         owner, g = reference(), w.grad
         place = None if owner is None else owner.places.get(w)
-        if place is None or g is place.grad or g.requires_grad or g.layout != torch.strided:
+        if place is None or g is None or g is place.grad:
+            return
+        if g.requires_grad or g.layout != torch.strided:
             return
         if place.pointer == w.data_ptr():
             place.grad.copy_(g)

@@ -8,7 +8,7 @@ import torch
 from course_lib.kernels.compiling import compile_step, compiled
 from course_lib.kernels.flat_buffers import FlatBuffers
 from course_lib.kernels.flat_run import Run
-from course_lib.kernels.in_place import in_place, separate, whole_step
+from course_lib.kernels.in_place import apart, in_place, separate, whole_step
 from course_lib.kernels.separable import joined, seen_by
 
 
@@ -107,7 +107,8 @@ class FlatSteps:
                 if not self._worth_compiling(key):
                     return self._step_plainly([run], [rate], checked)
                 self._steps[key] = compile_step(run.rule)
-            program, tensors = self._steps[key].bind(run.w, run.g, run.state, rate, checked)
+            g = apart(run.w, run.g, run.state)
+            program, tensors = self._steps[key].bind(run.w, g, run.state, rate, checked)
             run.bound = program, tensors, id(rate), checked
         return _is_finite(program(*tensors))
 

@@ -66,12 +66,14 @@ def _copy(key, value, like):
     return value.clone()
 
 
-def are_apart(w, g, state):
-    """Are w, g and the entries of a state tensors that begin at different places?"""
+def apart(w, g, state):
+    """g, after `separate` unless w, g and the entries of the state begin at different places."""
     try:
-        return len({x.data_ptr() for x in (w, g, *state.values())}) == len(state) + 2
-    except AttributeError:
-        return False
+        if len({x.data_ptr() for x in (w, g, *state.values())}) == len(state) + 2:
+            return g
+    except (AttributeError, RuntimeError):  # something is no tensor, or has no memory
+        pass
+    return separate(w, g, state)
 
 
 def separate(w, g, state):
@@ -82,6 +84,8 @@ def separate(w, g, state):
     for name, x in (("w", w), ("g", g)):
         if not isinstance(x, torch.Tensor):
             raise TypeError(f"{name} must be a tensor of PyTorch, got {type(x).__name__}")
+        if x.layout != torch.strided:
+            raise TypeError(f"{name} must be dense, got {x.layout}")
     if not isinstance(state, dict):
         raise TypeError(f"state must be what rule.init(w) gave, got {type(state).__name__}")
     for key, value in state.items():
@@ -98,3 +102,12 @@ def separate(w, g, state):
             state[key] = value.clone()
         taken.add(state[key].untyped_storage().data_ptr())
     return g
+
+
+def check_entries(state, expected):
+    """An error unless a state has the entries of another, in their shapes."""
+    for key, value in expected.items():
+        shape = tuple(getattr(value, "shape", ()))
+        found = f"one of shape {tuple(state[key].shape)}" if key in state else "none"
+        if key not in state or tuple(state[key].shape) != shape:
+            raise ValueError(f"state[{key!r}] must have shape {shape}, as from rule.init(w), got {found}")
