@@ -166,7 +166,7 @@ def compiled(function, tensors, rule):
 
 
 def _program(graph, tensors, options):
-    """The compiler's program itself, without what autograd wraps around it: 2 µs, not 15."""
+    """The compiler's program itself; what autograd wraps around it takes longer than a small step."""
     made = []
 
     def compile_inner(*args, **kwargs):

@@ -67,13 +67,20 @@ def _copy(key, value, like):
 
 
 def apart(w, g, state):
-    """g, after `separate` unless w, g and the entries of the state begin at different places."""
+    """g, after `separate` unless w, g and the entries of the state lie in different places."""
     try:
-        if len({x.data_ptr() for x in (w, g, *state.values())}) == len(state) + 2:
+        ranges = sorted(map(_stretch, (w, g, *state.values())))
+        if all(end <= start for (_, end), (start, _) in zip(ranges, ranges[1:])):
             return g
     except (AttributeError, RuntimeError):  # something is no tensor, or has no memory
         pass
     return separate(w, g, state)
+
+
+def _stretch(x):
+    """Where a tensor begins and ends in memory."""
+    last = sum((n - 1) * step for n, step in zip(x.shape, x.stride())) if x.numel() else -1
+    return x.data_ptr(), x.data_ptr() + (last + 1) * x.element_size()
 
 
 def separate(w, g, state):
