@@ -15,8 +15,8 @@ from test_update_rules import EXAMPLES
 from course_lib import schedules
 from course_lib.kernels import best_device, compile_step
 from course_lib.update_rules import (
-    Rule, accumulate_gradients, adam, adamw, chain, clip_by_global_norm, gradient_descent, lion, matrices_only, momentum,
-    nadam, rmsprop, weight_ema,
+    Rule, accumulate_gradients, adam, adamw, chain, clip_by_global_norm, gradient_descent, lion, matrices_only,
+    momentum, nadam, rmsprop, weight_ema,
 )
 
 EPSILON = {**ROUNDING, "float64": 2.0**-53}
@@ -55,7 +55,7 @@ def fast(rule, w, gs, step=None, **options):
 
 
 def assert_same(ours, plain, roundings=0):
-    """Compare w and the state of two runs, each entry at its scale and to so many roundings of its dtype; 0 is exactly."""
+    """Compare w and the state of two runs, each entry at its scale, to so many roundings of its dtype."""
     (w, state), (w_plain, state_plain) = ours, plain
     assert state.keys() == state_plain.keys()
     for key, x in {**state, "w": w}.items():
@@ -127,7 +127,7 @@ def test_neither_rate_nor_clock_compiles_anything_again(traced):
     rule = adam(schedules.inverse_time_decay(0.4, 0.5))
     w, gs = problem(40)
     step, state, plain, plain_state = compile_step(rule), rule.init(w), w.clone(), rule.init(w)
-    rates = [None, 0.1, 0.2, 1, 0, np.float32(0.3), torch.tensor(0.1, dtype=torch.float64), schedules.cosine_decay(1.0, 30)]
+    rates = [None, 0.1, 0.2, 1, 0, np.float32(0.3), torch.tensor(0.1).double(), schedules.cosine_decay(1.0, 30)]
     for i, g in enumerate(gs):
         lr = rates[i % len(rates)]
         step(w, g, state, lr)
@@ -273,18 +273,23 @@ def test_what_is_no_rule_is_refused(bad):
 
 @pytest.mark.parametrize("changes, error, words", [
     ({"lr": -0.1}, ValueError, "lr must be finite and >= 0, got -0.1"), ({"lr": float("nan")}, ValueError, "lr.*nan"),
-    ({"lr": float("inf")}, ValueError, "lr must be finite"), ({"lr": "fast"}, TypeError, "lr must be a number, got 'fast'"),
-    ({"lr": lambda step: -1.0}, ValueError, "lr must be finite"), ({"lr": torch.ones(3)}, ValueError, "lr must broadcast"),
+    ({"lr": float("inf")}, ValueError, "lr must be finite"),
+    ({"lr": "fast"}, TypeError, "lr must be a number, got 'fast'"),
+    ({"lr": lambda step: -1.0}, ValueError, "lr must be finite"),
+    ({"lr": torch.ones(3)}, ValueError, "lr must broadcast"),
     ({"lr": np.ones(7)}, TypeError, "lr must be a number"),
-    ({"w": np.ones(7)}, TypeError, "w must be a tensor of PyTorch, got ndarray"), ({"w": [1.0]}, TypeError, "w must be a tensor"),
+    ({"w": np.ones(7)}, TypeError, "w must be a tensor of PyTorch, got ndarray"),
+    ({"w": [1.0]}, TypeError, "w must be a tensor"),
     ({"w": torch.ones(7, dtype=torch.int64)}, TypeError, "w must have a float dtype"),
-    ({"g": None}, TypeError, "g must be a tensor of PyTorch, got NoneType"), ({"g": torch.ones(1)}, ValueError, "g must have w's shape"),
+    ({"g": None}, TypeError, "g must be a tensor of PyTorch, got NoneType"),
+    ({"g": torch.ones(1)}, ValueError, "g must have w's shape"),
     ({"g": torch.ones(7, dtype=torch.int64)}, TypeError, "g must have a float dtype"),
     ({"g": torch.ones(7).to_sparse()}, TypeError, "g must be dense"),
     ({"state": None}, TypeError, "state must be what rule.init"), ({"state": {}}, ValueError, "state.* must"),
     ({"state": {"t": "x"}}, TypeError, r"state\['t'\] must be a tensor or a number, got 'x'"),
     ({"state": {"t": torch.tensor(0.0)}}, ValueError, r"state\['m'\] must have shape \(7,\).*got none"),
-    ({"state": {**adam().init(torch.ones(7)), "v": torch.ones(5)}}, ValueError, r"state\['v'\] must have shape \(7,\).*got one of shape \(5,\)"),
+    ({"state": {**adam().init(torch.ones(7)), "v": torch.ones(5)}}, ValueError,
+     r"state\['v'\] must have shape \(7,\).*got one of shape \(5,\)"),
 ], ids=lambda value: None if isinstance(value, dict) else "")
 @pytest.mark.parametrize("scheduled", [False, True])
 def test_wrong_arguments_are_named_and_nothing_changes(changes, error, words, scheduled, traced):
@@ -317,7 +322,8 @@ with warnings.catch_warnings(record=True) as caught:
             step(w, g, state)
             assert torch.equal(w, plain + rule.update(g, rule.init(plain), plain)[0]) and state["t"] == 1
 for each in caught:
-    issubclass(each.category, RuntimeWarning) and print(each.category.__name__, each.filename.rpartition("/")[2], each.message)
+    if issubclass(each.category, RuntimeWarning):
+        print(each.category.__name__, each.filename.rpartition("/")[2], each.message)
 """
 
 

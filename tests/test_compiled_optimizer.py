@@ -13,7 +13,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_torch_optimizer import backward, drive, network, parameters, pair_of_groups, random, same, snapshot, with_gradients
+from test_torch_optimizer import (
+    backward, drive, network, pair_of_groups, parameters, random, same, snapshot, with_gradients,
+)
 
 from course_lib.frameworks import TorchOptimizer
 from course_lib.schedules import cosine_decay
@@ -77,8 +79,11 @@ def test_what_is_traced_makes_the_plain_steps(rule, request):
     assert ends(run)[0] == 1 and graphs
 
 
-@pytest.mark.parametrize("name, loops", [("adam", 2), ("clipped", None)])
-def test_what_is_compiled_is_few_loops_without_arrays_and_looks_for_nan(name, loops, monkeypatch):
+@pytest.mark.parametrize("name, loops, largest", [
+    ("adam", 2, 64),   # one number for each thread
+    ("clipped", None, 9017),   # several runs: the gradients once more, as one vector
+])
+def test_what_is_compiled_is_few_loops_with_few_arrays_and_looks_for_nan(name, loops, largest, monkeypatch):
     from torch._inductor import config, utils
 
     monkeypatch.undo()
@@ -100,7 +105,7 @@ def test_what_is_compiled_is_few_loops_without_arrays_and_looks_for_nan(name, lo
     assert skipped == plain_skipped == 2
     torch.testing.assert_close(ws, plain, rtol=1e-5, atol=1e-5)
     arrays = [int(size) for size in re.findall(r"empty_strided\w*\(\((\d+),", code)]
-    assert max(arrays, default=0) <= 64, "no array but one number for each thread"
+    assert max(arrays, default=0) <= largest and sum(size > 64 for size in arrays) <= 1
     if loops:
         assert len(re.findall(r"\bfor ?\(int64_t x0", code)) == loops, "one for the check, one for the step"
 
@@ -165,7 +170,10 @@ def test_training_with_gradients_that_come_and_go_is_the_plain_run(rule, dtype):
 
 
 @settings(max_examples=25)
-@given(st.lists(st.integers(0, 31), min_size=3, max_size=8), st.sampled_from(["adam", "clipped", "masked", "all"]), st.booleans())
+@given(
+    st.lists(st.integers(0, 31), min_size=3, max_size=8), st.sampled_from(["adam", "clipped", "masked", "all"]),
+    st.booleans(),
+)
 def test_any_pattern_of_missing_gradients(patterns, name, two_groups):
     def run(compiled):
         ws = [torch.nn.Parameter(random(*shape, seed=i)) for i, shape in enumerate([(2, 3), (4,), (3, 1), (2,), (0,)])]
@@ -282,7 +290,8 @@ def test_second_derivatives_go_through_parameters_that_were_moved():
         optimizer = TorchOptimizer(net.parameters(), adam(0.05), compiled=compiled)
         for step in range(3):
             optimizer.zero_grad()
-            first = torch.autograd.grad(net(random(8, 3, seed=step)).square().sum(), list(net.parameters()), create_graph=True)
+            loss = net(random(8, 3, seed=step)).square().sum()
+            first = torch.autograd.grad(loss, list(net.parameters()), create_graph=True)
             sum(g.square().sum() for g in first).backward()
             optimizer.step()
         return snapshot(optimizer)
@@ -305,22 +314,23 @@ def test_a_step_between_forward_and_backward_is_noticed(compiled):
 # ---- parameters of every kind
 
 def kinds():
+    made = torch.nn.Parameter
     shared, conv = random(4, 3, seed=3), torch.nn.Conv2d(2, 3, 2).double()
     with torch.no_grad():
         for i, w in enumerate(conv.parameters()):
             w.copy_(random(*w.shape, seed=i))
     return {
-        "tied memory": [torch.nn.Parameter(shared), torch.nn.Parameter(shared), torch.nn.Parameter(random(3))],
-        "views of one array": [torch.nn.Parameter(shared[0]), torch.nn.Parameter(shared[2]), torch.nn.Parameter(random(2))],
-        "halves of one array": [torch.nn.Parameter(x) for x in random(6).split(3)],
-        "overlapping": [torch.nn.Parameter(random(5)[:4]), torch.nn.Parameter(shared.view(-1)[1:8]), torch.nn.Parameter(shared)],
-        "not contiguous": [torch.nn.Parameter(shared.t()), torch.nn.Parameter(random(3)), torch.nn.Parameter(random(4))],
+        "tied memory": [made(shared), made(shared), made(random(3))],
+        "views of one array": [made(shared[0]), made(shared[2]), made(random(2))],
+        "halves of one array": [made(x) for x in random(6).split(3)],
+        "overlapping": [made(random(5)[:4]), made(shared.view(-1)[1:8]), made(shared)],
+        "not contiguous": [made(shared.t()), made(random(3)), made(random(4))],
         "channels last": list(conv.to(memory_format=torch.channels_last).parameters()),
-        "0-d": [torch.nn.Parameter(random()), torch.nn.Parameter(random(seed=1)), torch.nn.Parameter(random(2))],
-        "empty": [torch.nn.Parameter(random(0)), torch.nn.Parameter(random(3)), torch.nn.Parameter(random(0, 4))],
-        "all empty": [torch.nn.Parameter(random(0)), torch.nn.Parameter(random(0, 4))],
-        "alone": [torch.nn.Parameter(random(3))],
-        "two dtypes": [torch.nn.Parameter(random(3, dtype=d)) for d in (torch.float64, torch.float32) * 2],
+        "0-d": [made(random()), made(random(seed=1)), made(random(2))],
+        "empty": [made(random(0)), made(random(3)), made(random(0, 4))],
+        "all empty": [made(random(0)), made(random(0, 4))],
+        "alone": [made(random(3))],
+        "two dtypes": [made(random(3, dtype=d)) for d in (torch.float64, torch.float32) * 2],
         "plain tensors": [random(3, seed=i).requires_grad_() for i in range(2)],
     }
 
@@ -505,7 +515,7 @@ def test_nan_at_the_first_step_and_later_changes_nothing(rule, steps, where):
     drive(ws, optimizer, range(steps))
     with_gradients(ws)[where].grad.view(-1)[1] = float("nan")
     before = snapshot(optimizer)
-    with pytest.raises(FloatingPointError, match=f"parameter {where % 2} of group {where // 2}.*1 of .* no step was made"):
+    with pytest.raises(FloatingPointError, match=f"parameter {where % 2} of group {where // 2}.*1 of .*no step"):
         optimizer.step()
     assert same(snapshot(optimizer), before)
     optimizer.check_finite = "skip"

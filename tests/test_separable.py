@@ -7,8 +7,8 @@ from test_update_rules import EXAMPLES
 from course_lib.kernels.separable import joined, masks, seen_by
 from course_lib.schedules import cosine_decay
 from course_lib.update_rules import (
-    Rule, Transform, accumulate_gradients, adam, adamw, add_decayed_weights, chain, clip_by_global_norm, gradient_descent,
-    lion, matrices_only, momentum, weight_ema,
+    Rule, Transform, accumulate_gradients, adam, adamw, add_decayed_weights, chain, clip_by_global_norm,
+    gradient_descent, lion, matrices_only, momentum, weight_ema,
 )
 
 
@@ -83,7 +83,8 @@ def whole(formula, whole_model):
     (chain(add_decayed_weights(0.1, mask=lambda w: w.ndim > 2), momentum(0.1)), "dimensions"),
     (lion(cosine_decay(0.1, 9)), "numbers"),
     *[(accumulate_gradients(momentum(0.1), steps), "numbers") for steps in (2, 4, 64, 124)],
-    (accumulate_gradients(own(late), 8), "arrays"), (accumulate_gradients(chain(clip_by_global_norm(0.1), adam()), 8), "numbers"),
+    (accumulate_gradients(own(late), 8), "arrays"),
+    (accumulate_gradients(chain(clip_by_global_norm(0.1), adam()), 8), "numbers"),
     (gradient_descent(torch.tensor(0.1)), "numbers"), (gradient_descent(0.0), "numbers"),
 ], ids=str)
 def test_chains_wrappers_masks_and_rates(rule, seen):

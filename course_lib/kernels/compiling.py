@@ -183,7 +183,7 @@ def _program(graph, tensors, options):
 
 @cache
 def _warn_once(message):
-    warnings.warn(message, RuntimeWarning, stacklevel=6)
+    warnings.warn(message, RuntimeWarning, stacklevel=7)
 
 
 def _missing_compiler(error):
