@@ -49,7 +49,7 @@ def _time_of_a_step(answer):
     for value, hint in hints.items():
         if is_close(answer, value, 0.01):
             return hint
-    return "Read g (2 bytes), the copy (4), m and v (8); write w (2), the copy (4), m and v (8); over the bandwidth."
+    return "List the arrays that a step reads and those that it writes, with 2 or 4 bytes each; over the bandwidth, in milliseconds."
 
 
 Exercise(
@@ -58,60 +58,84 @@ Exercise(
     accepted=(98, 98.0, np.float32(98), [98]),
     rejected=(
         (0.098, "milliseconds"), (77, "master copy"), (49, "reading alone"), (56, "held"), (105, "only written"),
-        (91, "next forward"), (112, "gradient written"), (1, "bandwidth"),
+        (91, "next forward"), (112, "gradient written"), (1, "milliseconds"),
     ),
 )
 
 
-def _batch_of_a_tenth(answer):
-    if is_close(answer, 420, 0.01):
+def _tokens_of_a_twentieth(answer):
+    if is_close(answer, 19 * 28 * 100 / 6, 0.01):
         return None
     hints = {
-        1400 / 3: "A tenth of the whole step: the rest takes nine times as long as the optimizer, not ten.",
-        140 / 3: "At that batch size the two take equally long.",
-        140 / 3 / 9: "That is turned round: there the optimizer takes nine tenths.",
-        2520: "Each weight and sample takes six operations, not one.",
-        1260: "Forward and backward together take six operations, not two.",
-        240: "Adam moves 28 bytes a parameter: w, m and v are written too.",
+        20 * 28 * 100 / 6: "A twentieth of the whole step: the rest is not twenty times the optimizer's time.",
+        28 * 100 / 6: "With so many tokens the two take equally long.",
+        28 * 100 / 6 / 19: "That is turned round: there the optimizer takes nineteen twentieths.",
+        9 * 28 * 100 / 6: "There it takes a tenth.",
+        19 * 28 * 100: "Each weight and token takes six operations, not one.",
+        19 * 28 * 100 / 2: "Forward and backward together take six operations, not two.",
+        19 * 16 * 100 / 6: "The 16 bytes are held; the step reads some of them and writes some again.",
+        19 * 14 * 100 / 6: "That is reading alone, or writing alone.",
     }
     for value, hint in hints.items():
         if is_close(answer, value, 0.01):
             return hint
-    return "The optimizer takes 28/V for each parameter, the rest 6B/P; the rest is to be nine times the optimizer."
+    return "The share is the optimizer's time over the whole. Which time of the two does the number of tokens change?"
 
 
 Exercise(
     "fast-3",
-    _batch_of_a_tenth,
-    accepted=(420, 420.0, 421, np.float32(420)),
+    _tokens_of_a_twentieth,
+    accepted=(19 * 28 * 100 / 6, 8867, 8900, np.float32(8867)),
     rejected=(
-        (467, "not ten"), (46.7, "equally long"), (5.19, "turned round"), (2520, "six operations"),
-        (1260, "not two"), (240, "28 bytes"), (32, "nine times"),
+        (9333, "not twenty"), (467, "equally long"), (24.6, "turned round"), (4200, "a tenth"),
+        (53200, "six operations"), (26600, "not two"), (5067, "held"), (4433, "alone"), (32, "over the whole"),
     ),
 )
 
 
-def _largest_scale(answer):
-    if is_close(answer, 65536, 1e-9):
+def _scales(answer):
+    try:
+        small, large = (float(each) for each in answer)
+    except (TypeError, ValueError):
+        return "Two powers of two are asked for: (smallest, largest)."
+    if small > large:
+        return "The smallest first, please."
+    if is_close(small, 7, 1e-9) or is_close(large, 16, 1e-9):
+        return "The powers of two themselves, please, not their exponents."
+    return _largest_scale(large) or _smallest_scale(small)
+
+
+def _largest_scale(large):
+    if is_close(large, 65536, 1e-9):
         return None
-    if is_close(answer, 131072, 1e-9):
+    if is_close(large, 131072, 1e-9):
         return "Half of 131072 is 65536: more than 65504."
-    if is_close(answer, 131008, 1e-4):
+    if is_close(large, 131008, 1e-4):
         return "A power of two is asked for: such a scale changes no digit of a gradient."
-    if is_close(answer, 32768, 1e-9):
+    if is_close(large, 32768, 1e-9):
         return "The largest gradient is 0.5, so the scale may itself be larger than 65504."
-    if is_close(answer, 16, 1e-9):
-        return "The power of two itself, please, not its exponent."
-    return "The scale times 0.5 must not exceed 65504."
+    return "The largest scale times 0.5 must not exceed 65504."
+
+
+def _smallest_scale(small):
+    if is_close(small, 128, 1e-9):
+        return None
+    if is_close(small, 256, 1e-9):
+        return "The smallest positive float16 is 2⁻²⁴, but what is more than half of it is rounded up to it."
+    if is_close(small, 64, 1e-9):
+        return "With 64 the smallest gradient still becomes 0: it stays at or below 2⁻²⁵."
+    return "The smallest scale times 3·10⁻¹⁰ must exceed 2⁻²⁵."
 
 
 Exercise(
     "fast-4",
-    _largest_scale,
-    accepted=(65536, 2**16, 65536.0, np.float64(65536)),
+    _scales,
+    accepted=((128, 65536), [2**7, 2**16], np.array([128.0, 65536.0])),
     rejected=(
-        (131072, "65536: more"), (131008, "power of two"), (32768, "itself be larger"), (16, "exponent"),
-        (1024, "must not exceed"),
+        ((128, 131072), "65536: more"), ((128, 131008), "power of two"), ((128, 32768), "itself be larger"),
+        ((7, 16), "exponents"), ((128, 1024), "must not exceed"), (65536, "Two powers"), ((65536, 128), "first"),
+        ((256, 65536), "rounded up"), ((64, 65536), "becomes 0"), ((2, 65536), "must exceed"),
+        ((128,), "Two powers"),
     ),
 )
 
