@@ -28,10 +28,17 @@ BOTH = (False, True)
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.fixture(autouse=True)
-def programs(untraced):
-    """Run each program one operation at a time: then equal means bit for bit. Return the programs."""
+@pytest.fixture(autouse=True, params=[1 << 16, 5], ids=["", "some large"])
+def programs(untraced, monkeypatch, request):
+    """Run each program one operation at a time: then equal means bit for bit. Return the programs.
+
+    Everything holds for small parameters, in one buffer, and where some are large and stay where they are.
+    """
+    monkeypatch.setattr("course_lib.kernels.flat_buffers.LARGE", request.param)
     return untraced
+
+
+none_large = pytest.mark.parametrize("programs", [1 << 16], indirect=True, ids=[""])
 
 
 def ends(run):
@@ -79,8 +86,9 @@ def test_what_is_traced_makes_the_plain_steps(rule, request):
     assert ends(run)[0] == 1 and graphs
 
 
+@none_large
 @pytest.mark.parametrize("name, loops, largest", [
-    ("adam", 2, 64),   # one number for each thread
+    ("adam", 1, 0),
     ("clipped", None, 9017),   # several runs: the gradients once more, as one vector
 ])
 def test_what_is_compiled_is_few_loops_with_few_arrays_and_looks_for_nan(name, loops, largest, monkeypatch):
@@ -105,13 +113,14 @@ def test_what_is_compiled_is_few_loops_with_few_arrays_and_looks_for_nan(name, l
     assert skipped == plain_skipped == 2
     torch.testing.assert_close(ws, plain, rtol=1e-5, atol=1e-5)
     arrays = [int(size) for size in re.findall(r"empty_strided\w*\(\((\d+),", code)]
-    assert max(arrays, default=0) <= largest and sum(size > 64 for size in arrays) <= 1
+    assert max(arrays, default=0) <= largest and len(arrays) <= 1
     if loops:
-        assert len(re.findall(r"\bfor ?\(int64_t x0", code)) == loops, "one for the check, one for the step"
+        assert len(re.findall(r"\bfor ?\(int64_t x0", code)) == loops
 
 
 # ---- where things lie
 
+@none_large
 def test_parameters_gradients_and_states_are_views_of_one_buffer_each():
     net = network()
     optimizer = TorchOptimizer(net.parameters(), adam(0.05), compiled=True)
@@ -142,6 +151,7 @@ def test_memory_is_what_the_arrays_need(make, count):
     assert needed <= sum(storages.values()) <= 1.01 * needed
 
 
+@none_large
 @pytest.mark.parametrize("rule, count", [
     (adam(0.1), 1), (RULES["clipped"], 1), (RULES["masked"], 2), (RULES["masked by size"], 4), (layer_wise(0.1), 4),
 ], ids=["adam", "clipped", "masked", "masked by size", "layer_wise"])
@@ -151,6 +161,63 @@ def test_as_few_arrays_as_the_rule_allows(rule, count):
     backward(net, 0)
     optimizer.step()
     assert len({w.untyped_storage().data_ptr() for w in net.parameters()}) == count
+
+
+def test_large_parameters_stay_where_they_are_and_their_gradients_are_not_kept(monkeypatch):
+    monkeypatch.setattr("course_lib.kernels.flat_buffers.LARGE", 10)
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 4))
+    weights, biases = [net[0].weight, net[1].weight], [net[0].bias, net[1].bias]
+    pointers = [w.data_ptr() for w in weights]
+    optimizer = TorchOptimizer(net.parameters(), adam(0.05), compiled=True)
+    assert len({w.untyped_storage().data_ptr() for w in biases}) == 1
+    for _ in range(3):
+        net(torch.ones(1, 3)).sum().backward()
+        optimizer.step()
+        gradients = [weakref.ref(w.grad) for w in weights]
+        optimizer.zero_grad()
+        assert [each() for each in gradients] == [None, None]
+    assert [w.data_ptr() for w in weights] == pointers
+
+
+def test_while_backward_runs_gradients_are_moved_a_few_at_a_time(monkeypatch):
+    monkeypatch.setattr("course_lib.kernels.flat_buffers.LARGE", 70)
+    net = torch.nn.Sequential(*[torch.nn.Linear(8, 8) for _ in range(12)])
+    optimizer = TorchOptimizer(net.parameters(), adam(0.05), compiled=True)
+    places, own = optimizer._flat.buffers.places, []
+
+    def count(_):
+        own.append(sum(w.grad is not None and w.grad is not places[w].grad for w in net.parameters()))
+
+    for w in net.parameters():
+        w.register_post_accumulate_grad_hook(count)
+    net(torch.ones(1, 8)).sum().backward()
+    assert max(own) <= 3 and len(own) == 24, "of 24 gradients at most a matrix and two vectors are held twice"
+    optimizer.step()
+    assert all(w.grad is places[w].grad for w in net.parameters())
+
+
+@pytest.mark.parametrize("check_finite", [True, False])
+def test_states_that_were_joined_are_not_shared_when_a_run_is_made_anew(check_finite):
+    def run(compiled):
+        net = network()
+        optimizer = TorchOptimizer(net.parameters(), adam(0.05), compiled=compiled, check_finite=check_finite)
+        for step in range(4):
+            backward(net, step)
+            if step == 2:
+                one_replaced(net)
+            optimizer.step()
+        return [optimizer.state[w]["t"].item() for w in net.parameters()]
+
+    assert ends(run) == [4.0] * 4
+
+
+@none_large
+def test_parameters_of_two_kinds_that_alternate_make_two_runs(programs):
+    net = torch.nn.Sequential(*[torch.nn.Linear(3, 3) for _ in range(4)])
+    optimizer = TorchOptimizer(net.parameters(), RULES["masked"], compiled=True)
+    net(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    assert len(programs) == 2
 
 
 # ---- the same steps
@@ -185,7 +252,11 @@ def test_any_pattern_of_missing_gradients(patterns, name, two_groups):
             optimizer.step()
         return snapshot(optimizer)
 
-    ends(run)
+    if name == "all" and not two_groups:   # matrices and vectors lie apart: the norm is summed in another order
+        (_, plain), (_, fast) = (run(compiled) for compiled in BOTH)
+        torch.testing.assert_close(fast, plain, rtol=1e-12, atol=1e-12)
+    else:
+        ends(run)
 
 
 def test_irregular_patterns_compile_few_programs(programs):
@@ -532,6 +603,7 @@ def test_nan_at_the_first_step_and_later_changes_nothing(rule, steps, where):
 
 # ---- rates and settings
 
+@none_large
 def test_neither_rates_nor_clocks_nor_schedulers_compile_again(programs):
     net = network()
     optimizer = TorchOptimizer(net.parameters(), adam(0.05), compiled=True)
@@ -543,6 +615,7 @@ def test_neither_rates_nor_clocks_nor_schedulers_compile_again(programs):
     assert len(programs) == 1
 
 
+@none_large
 def test_settings_that_change_at_every_step_compile_few_programs(programs):
     def run(compiled):
         net = network()
@@ -579,7 +652,7 @@ def test_nothing_keeps_the_buffers_and_backward_still_works():
     optimizer = TorchOptimizer(net.parameters(), adam(0.05), compiled=True)
     backward(net, 0)
     optimizer.step()
-    [gradients] = {id(place.gradients): place.gradients for place in optimizer._flat.buffers.places.values()}.values()
+    gradients = next(each.gradients for each in optimizer._flat.buffers.places.values() if each.grad is not None)
     gone = [weakref.ref(optimizer._flat), weakref.ref(gradients)]
     del optimizer, gradients
     net.zero_grad()
@@ -632,6 +705,7 @@ print("alive")
 """
 
 
+@none_large
 @pytest.mark.parametrize("order", ["tensorflow ours", "ours tensorflow"])
 def test_beside_tensorflow_in_one_process(order):
     program = BESIDE.replace("{order}", order)

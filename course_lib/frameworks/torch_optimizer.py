@@ -6,6 +6,7 @@ import torch
 
 from course_lib.frameworks.parameter_groups import GroupRules, floats_once, kind, learning_rates
 from course_lib.frameworks.saved_states import states_in
+from course_lib.kernels.finiteness import finite
 from course_lib.kernels.flat_buffers import dense
 from course_lib.update_rules import Rule
 from course_lib.validation import one_of
@@ -135,10 +136,10 @@ class TorchOptimizer(torch.optim.Optimizer):
 
     @torch.no_grad()
     def _step_each(self, groups, ws, rules, lrs, checked):
-        if checked and not all(_finite(ws)):
+        gs = [dense(w.grad) for w in ws]
+        if checked and not all(finite(gs)):
             return False
         number = {id(w): i for i, group in enumerate(groups) for w in group["params"]}
-        gs = [dense(w.grad) for w in ws]
         lrs = [lrs[number[id(w)]] for w in ws]
         rules = [rules[number[id(w)]] for w in ws]
         states = [self._state_of(w, rule) for w, rule in zip(ws, rules)]
@@ -210,7 +211,8 @@ class TorchOptimizer(torch.optim.Optimizer):
         if self.check_finite == "skip":
             self.skipped += 1
             return
-        wrong = next(w for w, finite in zip(ws, _finite(ws)) if not finite)
+        found = finite([dense(w.grad) for w in ws])
+        wrong = ws[found.index(False)]
         count = int((~dense(wrong.grad).isfinite()).sum())
         raise FloatingPointError(
             f"the gradient of {self._name(wrong)} must be finite, got NaN or infinity "
@@ -224,12 +226,6 @@ class TorchOptimizer(torch.optim.Optimizer):
                 return group["param_names"][i]
             if i is not None:
                 return f"parameter {i} of group {number}, of shape {tuple(w.shape)},"
-
-
-@torch.no_grad()
-def _finite(ws):
-    gs = [dense(w.grad) for w in ws]
-    return torch.stack([g.isfinite().all().to(gs[0].device) for g in gs]).tolist()
 
 
 def _owned(state, w, g):

@@ -85,12 +85,12 @@ class CompiledStep:
         torch.autograd.graph.increment_version([w, *state.values()])
 
     @torch.no_grad()
-    def bind(self, w, g, state, rate, checked=False):
+    def bind(self, w, g, state, rate):
         """The program for these tensors, and the tensors in the order in which it wants them."""
         tensors = (w, g, rate, *state.values())
-        layout = (checked, *state, *[(x.dtype, x.shape, x.stride(), x.device) for x in tensors])
+        layout = (*state, *[(x.dtype, x.shape, x.stride(), x.device) for x in tensors])
         if layout not in self._programs:
-            function = whole_step([self.rule], [list(state)], self.rule, checked)
+            function = whole_step([self.rule], [list(state)], self.rule)
             try:
                 self._programs[layout] = compiled(function, tensors, self.rule)
             except ValueError:

@@ -1,11 +1,17 @@
 """Parameters that lie one after the other in memory, so that one loop can step them all."""
 
+import math
 import weakref
 from collections import Counter
 
 import torch
 
 from course_lib.kernels.separable import joined, masks
+
+# A parameter of so many numbers has a step of its own: a call costs less than to move its gradient.
+LARGE = 1 << 16
+# The share of a buffer's gradients that may be held twice until they are moved, if it is more than LARGE.
+_SHARE = 1 / 25
 
 
 class Place:
@@ -20,22 +26,26 @@ class Place:
 
 
 class FlatBuffers:
-    """The parameters of an optimizer, moved into a buffer for each group, dtype and device.
+    """The small parameters of an optimizer, in a buffer for each group, dtype and device.
 
-    A gradient is copied into its place as soon as backward has made it, and the tensor it
-    came in is freed: no gradient is held twice. A parameter alone of its kind, or one that
-    shares its memory with something else, stays where it is.
+    While backward runs, gradients are copied into their places a few at a time, and the
+    tensors they came in are freed: hardly any is held twice. The last few are copied when the
+    step is made. A parameter that is large, alone of its kind, or shares its memory with
+    something else stays where it is.
 
     Parameters
     ----------
     rule : Rule
     seen : str
         What the rule must see of a parameter, from `seen_by`.
+    whole : bool
+        Large parameters are moved as well.
     """
 
-    def __init__(self, rule, seen):
+    def __init__(self, rule, seen, whole):
         self.masks = masks(rule)
         self.seen = seen
+        self.large = math.inf if whole else LARGE
         self.places = {}
         self._hooks = {}
 
@@ -43,6 +53,11 @@ class FlatBuffers:
         """Is the parameter where it was put? `module.to` and `w.data = …` take it away."""
         place = self.places.get(w)
         return place is not None and place.pointer == w.data_ptr()
+
+    def wants(self, w):
+        """Has backward just made a gradient of this parameter that can be moved?"""
+        g = w.grad
+        return g is not None and not g.requires_grad and g.layout == torch.strided and self.holds(w)
 
     @torch.no_grad()
     def put(self, params):
@@ -61,16 +76,18 @@ class FlatBuffers:
                 self._move(ws)
 
     @torch.no_grad()
-    def collect(self, w):
-        """Bring the gradient of a parameter to its place, if it is not there yet."""
-        place = self.places[w]
-        if place.grad is not None and w.grad is not place.grad:
-            place.grad.copy_(dense(w.grad))
-            w.grad = place.grad
+    def collect(self, ws):
+        """Bring the gradients of these parameters to their places, if they are not there yet."""
+        pairs = [(w, self.places[w].grad) for w in ws]
+        pairs = [(w, place) for w, place in pairs if place is not None and w.grad is not place]
+        if pairs:
+            torch._foreach_copy_([place for _, place in pairs], [dense(w.grad) for w, _ in pairs])
+        for w, place in pairs:
+            w.grad = place
 
     def _kind(self, w):
         """What parameters must have in common to share a buffer; None for one that may not."""
-        if not w.is_contiguous() or self.seen == "arrays":
+        if not w.is_contiguous() or self.seen == "arrays" or w.numel() >= self.large:
             return None
         if self.seen == "dimensions" and w.ndim == 0:
             return None
@@ -96,34 +113,31 @@ class FlatBuffers:
             w.data = piece
             start += w.numel()
         gradients = torch.zeros_like(buffer)
-        start = 0
+        start, bunch, most = 0, [], max(LARGE, _SHARE * size)
         for w in ws:
             self._unhook(w)
             self.places[w] = Place(w, buffer, gradients, start)
-            if w.grad is not None:
-                self.collect(w)
-            self._hooks[w] = w.register_post_accumulate_grad_hook(_collector(self))
             start += w.numel()
+            if sum(each.numel() for each in bunch) + w.numel() > most:
+                bunch = []  # backward comes to its first parameter last
+                hook = _collector(self, bunch)
+                self._hooks[w] = w.register_post_accumulate_grad_hook(hook)
+            bunch.append(w)
+        self.collect([w for w in ws if w.grad is not None])
 
     def _unhook(self, w):
         if w in self._hooks:
             self._hooks.pop(w).remove()
 
 
-def _collector(buffers):
-    """A hook that brings a fresh gradient to its place, as long as the optimizer lives."""
+def _collector(buffers, bunch):
+    """A hook that brings fresh gradients to their places, as long as the optimizer lives."""
     reference = weakref.ref(buffers)
 
-    def hook(w):
-        owner, g = reference(), w.grad
-        place = None if owner is None else owner.places.get(w)
-        if place is None or g is None or g is place.grad:
-            return
-        if g.requires_grad or g.layout != torch.strided:
-            return
-        if place.pointer == w.data_ptr():
-            place.grad.copy_(g)
-            w.grad = place.grad
+    def hook(_):
+        owner = reference()
+        if owner is not None:
+            owner.collect([w for w in bunch if owner.wants(w)])
 
     return hook
 

@@ -25,7 +25,12 @@ class Run:
         self.params, self.w, self.state, self.rule = params, w, state, rule
         self.rates = Rates(rule)
         self.gradients = gradients
-        self.bound = None, None  # its program, the tensors that takes, and what it is made for
+        self._unbind()
+
+    def _unbind(self):
+        self.program = self.rate = self.layout = None
+        self.entries = ()
+        self.known = set()  # where gradients have lain apart from all that a step writes
 
     @property
     def g(self):
@@ -34,10 +39,26 @@ class Run:
             return self.gradients
         return dense(self.params[0].grad)
 
+    def bind(self, program, tensors, apart):
+        """Keep what makes a step: its gradient comes and goes, and must not be held."""
+        _, g, self.rate, *self.entries = tensors
+        self.program, self.layout = program, (g.dtype, g.stride())
+        if len(self.known) > 99:
+            self.known.clear()
+        if apart:
+            self.known.add(g.data_ptr())
+
+    def fits(self, g):
+        """Can the program that is bound take this gradient?"""
+        if self.gradients is not None:
+            return True
+        return g.data_ptr() in self.known and self.layout == (g.dtype, g.stride())
+
     @torch.no_grad()
     def follow(self, rule):
         """Go on with other settings, which may want more in the state; say if they do."""
-        self.rule, self.rates, self.bound = rule, Rates(rule), (None, None)
+        self.rule, self.rates = rule, Rates(rule)
+        self._unbind()
         more = {k: v for k, v in rule.init(self.w).items() if k not in self.state}
         self.state |= more
         separate(self.w, self.g, self.state)

@@ -1,22 +1,25 @@
 """One compiled step for all parameters of an optimizer that lie together and step together."""
 
 from collections import Counter
-from itertools import groupby
+from itertools import chain, groupby
 
 import torch
 
 from course_lib.kernels.compiling import compile_step, compiled
+from course_lib.kernels.finiteness import finite
 from course_lib.kernels.flat_buffers import FlatBuffers
 from course_lib.kernels.flat_run import Run
-from course_lib.kernels.in_place import apart, in_place, separate, whole_step
+from course_lib.kernels.in_place import apart, in_place, overlap, separate, whole_step
 from course_lib.kernels.separable import joined, seen_by
 
 
 class FlatSteps:
     """The steps of a `TorchOptimizer(compiled=True)`.
 
-    A step with a missing gradient cuts a run in two: from then on its parameters have made
-    different numbers of steps.
+    Small parameters make one run, each large one a run of its own, unless the rule looks at
+    the whole model: then all is one program, and the fewer arrays it has, the better. A step
+    with a missing gradient cuts a run in two: from then on its parameters have made different
+    numbers of steps.
 
     Parameters
     ----------
@@ -28,9 +31,9 @@ class FlatSteps:
     def __init__(self, rule, state):
         self.rule = rule
         self.seen = seen_by(rule)
-        self.buffers = FlatBuffers(rule, self.seen)
-        self.forget(state)
         self._together = _looks_at_the_model(rule)
+        self.buffers = FlatBuffers(rule, self.seen, self._together)
+        self.forget(state)
         self._steps, self._programs = {}, {}
         self._met = Counter()
         self._started = False
@@ -44,7 +47,7 @@ class FlatSteps:
 
     def _collect(self, groups, ws):
         """Bring the gradients of the parameters `ws` to their places."""
-        places = self.buffers.places
+        places, own = self.buffers.places, []
         for w in ws:
             place = places.get(w)
             if place is None or place.pointer != w.data_ptr():
@@ -52,7 +55,9 @@ class FlatSteps:
                     self.buffers.put(group["params"])
                 self.forget(self.state)
             if w.grad is not places[w].grad:
-                self.buffers.collect(w)
+                own.append(w)
+        if own:
+            self.buffers.collect(own)
 
     def step(self, groups, ws, rules, lrs, checked):
         """One step of the parameters that have a gradient.
@@ -74,61 +79,67 @@ class FlatSteps:
             False if nothing was done.
         """
         self._collect(groups, ws)
-        finite = False
+        made = False
         try:
-            number_of, runs = self._runs(groups, ws, rules)
+            number_of, runs, tangled = self._runs(groups, ws, rules)
             for i, run in zip(number_of, runs):
                 if run.rule is not rules[i] and run.follow(rules[i]):
                     self._publish(run)
+            gs = [run.g for run in runs]
+            # The other way round: what is looked at last is still in the cache when it is stepped.
+            if checked and not all(finite(gs[::-1])):
+                return False
             rates = [run.rates(lrs[i], run.w, run.state) for i, run in zip(number_of, runs)]
-            if (self._together or checked) and len(runs) > 1:
-                finite = self._step_together(runs, rates, checked)
+            if tangled:
+                self._step_plainly(runs, gs, rates)
+            elif self._together and len(runs) > 1:
+                self._step_together(runs, gs, rates)
             else:
-                for run, rate in zip(runs, rates):
-                    finite = self._step_alone(run, rate, checked)
+                calls = [self._bound(*each) for each in zip(runs, gs, rates)]
+                for program, tensors in calls:
+                    program(*tensors)
+            made = True
         finally:
-            if not finite:  # what has just been begun was never stepped
+            if not made:  # what has just been begun was never stepped
                 for w in self._fresh:
                     self._run_of.pop(w, None)
                     self.state.pop(w, None)
                 self._last = (), []
-        if finite:
-            self._fresh = []
-            self._started = True
-            for run in runs:  # so that autograd knows of the change
-                torch.autograd.graph.increment_version(run.params)
-        return finite
+        self._fresh = []
+        self._started = True
+        for run in runs:  # so that autograd knows of the change
+            torch.autograd.graph.increment_version(run.params)
+        return True
 
-    def _step_alone(self, run, rate, checked):
-        program, tensors, *made_for = run.bound
-        if made_for != [id(rate), checked] or run.gradients is None:
-            key = run.rule, run.w.shape, run.w.dtype, run.w.device, checked
+    def _bound(self, run, g, rate):
+        """A program that makes the step of one run, and what it is to be called with."""
+        if run.rate is not rate or not run.fits(g):
+            key = run.rule, run.w.shape, run.w.dtype, run.w.device
             if key not in self._steps:
                 if not self._worth_compiling(key):
-                    return self._step_plainly([run], [rate], checked)
+                    return self._step_plainly, ([run], [g], [rate])
                 self._steps[key] = compile_step(run.rule)
-            g = apart(run.w, run.g, run.state)
-            program, tensors = self._steps[key].bind(run.w, g, run.state, rate, checked)
-            run.bound = program, tensors, id(rate), checked
-        return _is_finite(program(*tensors))
+            given, g = g, apart(run.w, g, run.state)
+            program, tensors = self._steps[key].bind(run.w, g, run.state, rate)
+            run.bind(program, tensors, g is given)
+        return run.program, (run.w, g, rate, *run.entries)
 
-    def _step_together(self, runs, rates, checked):
-        each = zip(runs, rates)
-        tensors = [x for run, rate in each for x in (run.w, run.g, rate, *run.state.values())]
-        key = checked, *[(run.rule, *run.state, run.w.shape, run.w.dtype) for run in runs]
+    def _step_together(self, runs, gs, rates):
+        each = zip(runs, gs, rates)
+        tensors = [x for run, g, rate in each for x in (run.w, g, rate, *run.state.values())]
+        key = tuple((run.rule, *run.state, run.w.shape, run.w.dtype) for run in runs)
         if key not in self._programs:
             if not self._worth_compiling(key):
-                return self._step_plainly(runs, rates, checked)
+                return self._step_plainly(runs, gs, rates)
             keys = [list(run.state) for run in runs]
-            function = whole_step([run.rule for run in runs], keys, self.rule, checked)
+            function = whole_step([run.rule for run in runs], keys, self.rule)
             self._programs[key] = compiled(function, tensors, self.rule)
-        return _is_finite(self._programs[key](*tensors))
+        self._programs[key](*tensors)
 
     @torch.no_grad()
-    def _step_plainly(self, runs, rates, checked):
-        ws, gs = [run.w for run in runs], [run.g for run in runs]
-        states, rules = [run.state for run in runs], [run.rule for run in runs]
-        return _is_finite(in_place(rules, ws, gs, rates, states, self.rule, checked))
+    def _step_plainly(self, runs, gs, rates):
+        ws, states, rules = zip(*[(run.w, run.state, run.rule) for run in runs])
+        in_place(rules, ws, gs, rates, states, self.rule)
 
     def _worth_compiling(self, key):
         """What the first step meets; later, when gradients go missing, what is met again."""
@@ -138,7 +149,7 @@ class FlatSteps:
         return not self._started or self._met[key] > 1
 
     def _runs(self, groups, ws, rules):
-        """The runs of these parameters, and the number of the group of each."""
+        """The number of the group of each run of these parameters, the runs, and if they overlap."""
         ids = list(map(id, ws))
         if ids != self._last[0]:
             self._last = ids, self._new_runs(groups, ws, rules)
@@ -154,7 +165,8 @@ class FlatSteps:
         self._fresh = [w for w in ws if w not in self._run_of]
         self._join([(w, rules[number[id(w)]]) for w in self._fresh])
         runs = list({id(self._run_of[w]): self._run_of[w] for w in ws}.values())
-        return [number[id(run.params[0])] for run in runs], runs
+        tangled = len(runs) > 1 and overlap([run.w for run in runs])
+        return [number[id(run.params[0])] for run in runs], runs, tangled
 
     def _cut(self, run, touched):
         start = 0
@@ -165,8 +177,10 @@ class FlatSteps:
 
     def _join(self, fresh):
         """Make runs of parameters that have none, as long as they lie and step together."""
-        stretches = []
+        stretches, by_buffer = [], {}
         for w, rule in fresh:
+            by_buffer.setdefault(id(self.buffers.places[w].buffer), []).append((w, rule))
+        for w, rule in chain.from_iterable(by_buffer.values()):
             if stretches and self._follows(stretches[-1][-1], w, rule):
                 stretches[-1].append(w)
             else:
@@ -213,14 +227,10 @@ class FlatSteps:
 def _joined(values, like, w):
     """One entry of a run's state, from those of its parameters."""
     if not isinstance(like, torch.Tensor) or like.shape != w.shape or w.ndim == 0:
-        return values[0].to(w.device) if isinstance(values[0], torch.Tensor) else values[0]
+        return values[0].to(w.device, copy=True) if isinstance(values[0], torch.Tensor) else values[0]
     return torch.cat([value.reshape(-1) for value in values]).to(like).view(w.shape)
 
 
 def _looks_at_the_model(rule):
     parts = getattr(rule, "_parts", ())
     return getattr(rule, "_whole_model", False) or any(map(_looks_at_the_model, parts))
-
-
-def _is_finite(outputs):
-    return not outputs or bool(outputs[0])

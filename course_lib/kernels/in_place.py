@@ -5,7 +5,7 @@ import torch
 from course_lib.update_rules.arrays import scalar
 
 
-def whole_step(rules, keys, rule, checked=False):
+def whole_step(rules, keys, rule):
     """One step in place of one or several arrays, as a function of their tensors.
 
     Parameters
@@ -15,14 +15,12 @@ def whole_step(rules, keys, rule, checked=False):
     keys : list of lists of str
         For each array the names of the entries of its state.
     rule : Rule
-    checked : bool
-        Change nothing if any gradient holds NaN or infinity.
 
     Returns
     -------
     callable
         Takes w, g, η and the entries of the state of the first array, of the second, and so
-        on; returns `[finite]`, 0-d, if checked, else an empty list.
+        on; returns an empty list.
     """
 
     def step(*tensors):
@@ -32,12 +30,12 @@ def whole_step(rules, keys, rule, checked=False):
             for each in (ws, gs, rates):
                 each.append(next(left))
             states.append({key: next(left) for key in own})
-        return in_place(rules, ws, gs, rates, states, rule, checked)
+        return in_place(rules, ws, gs, rates, states, rule)
 
     return step
 
 
-def in_place(rules, ws, gs, rates, states, rule, checked=False):
+def in_place(rules, ws, gs, rates, states, rule):
     """One step of a model as the rule says it, written into the weights and the states."""
     lrs = rates if rule.lr is not None else None
     deltas, after = rule.update_all(gs, states, ws, lrs, rules)
@@ -46,13 +44,11 @@ def in_place(rules, ws, gs, rates, states, rule, checked=False):
         {key: _copy(key, new[key], like=value) for key, value in state.items()}
         for state, new in zip(states, after)
     ]
-    # x − x is 0 for a number, and NaN for what is none.
-    finite = sum(((g - g).sum() for g in gs), 0) == 0 if checked else None
     for w, delta, state, new in zip(ws, deltas, states, after):
-        w.add_(delta if finite is None else torch.where(finite, delta, 0))
+        w.add_(delta)
         for key, value in state.items():
-            value.copy_(new[key] if finite is None else torch.where(finite, new[key], value))
-    return [] if finite is None else [finite]
+            value.copy_(new[key])
+    return []
 
 
 def _copy(key, value, like):
@@ -69,12 +65,17 @@ def _copy(key, value, like):
 def apart(w, g, state):
     """g, after `separate` unless w, g and the entries of the state lie in different places."""
     try:
-        ranges = sorted(map(_stretch, (w, g, *state.values())))
-        if all(end <= start for (_, end), (start, _) in zip(ranges, ranges[1:])):
+        if not overlap([w, g, *state.values()]):
             return g
     except (AttributeError, RuntimeError):  # something is no tensor, or has no memory
         pass
     return separate(w, g, state)
+
+
+def overlap(tensors):
+    """Does one of the tensors begin in memory before another has ended?"""
+    ranges = sorted(map(_stretch, tensors))
+    return any(end > start for (_, end), (start, _) in zip(ranges, ranges[1:]))
 
 
 def _stretch(x):
