@@ -10,7 +10,7 @@ from course_lib.kernels.separable import joined, masks
 
 # A parameter of so many numbers has a step of its own: a call costs less than to move its gradient.
 LARGE = 1 << 16
-# The share of a buffer's gradients that may be held twice until they are moved, if it is more than LARGE.
+# The share of a buffer's gradients that may be held twice until they are moved; or LARGE numbers.
 _SHARE = 1 / 25
 
 

@@ -149,7 +149,7 @@ class FlatSteps:
         return not self._started or self._met[key] > 1
 
     def _runs(self, groups, ws, rules):
-        """The number of the group of each run of these parameters, the runs, and if they overlap."""
+        """The group of each run of these parameters, by number, the runs, and if they overlap."""
         ids = list(map(id, ws))
         if ids != self._last[0]:
             self._last = ids, self._new_runs(groups, ws, rules)
@@ -227,7 +227,8 @@ class FlatSteps:
 def _joined(values, like, w):
     """One entry of a run's state, from those of its parameters."""
     if not isinstance(like, torch.Tensor) or like.shape != w.shape or w.ndim == 0:
-        return values[0].to(w.device, copy=True) if isinstance(values[0], torch.Tensor) else values[0]
+        value = values[0]
+        return value.to(w.device, copy=True) if isinstance(value, torch.Tensor) else value
     return torch.cat([value.reshape(-1) for value in values]).to(like).view(w.shape)
 
 
