@@ -1,7 +1,7 @@
 """A whole training step with Adam: zero_grad, forward, backward, step; the rule compiled against torch.optim.Adam.
 
-TorchOptimizer(compiled=True) keeps parameters and gradients in flat buffers. Its step is timed alone in
-`optimizer_step`; what it costs to bring each gradient into its buffer is paid in backward, so only a whole step is a
+TorchOptimizer(compiled=True) keeps small parameters and their gradients in flat buffers. Its step is timed alone in
+`optimizer_step`; part of what it costs to bring gradients into a buffer is paid in backward, so only a whole step is a
 fair comparison. Three networks of linear layers and ReLUs, a batch of 32 samples that stays the same, cross-entropy,
 two cores, one process, in turn, each round in another order.
 

@@ -2,7 +2,6 @@
 
 import torch
 
-from course_lib.kernels.compiling import Rates
 from course_lib.kernels.flat_buffers import dense
 from course_lib.kernels.in_place import separate
 
@@ -23,7 +22,7 @@ class Run:
 
     def __init__(self, params, w, gradients, state, rule):
         self.params, self.w, self.state, self.rule = params, w, state, rule
-        self.rates = Rates(rule)
+        self.device = w.device
         self.gradients = gradients
         self._unbind()
 
@@ -57,7 +56,7 @@ class Run:
     @torch.no_grad()
     def follow(self, rule):
         """Go on with other settings, which may want more in the state; say if they do."""
-        self.rule, self.rates = rule, Rates(rule)
+        self.rule = rule
         self._unbind()
         more = {k: v for k, v in rule.init(self.w).items() if k not in self.state}
         self.state |= more

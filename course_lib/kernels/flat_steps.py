@@ -5,7 +5,7 @@ from itertools import chain, groupby
 
 import torch
 
-from course_lib.kernels.compiling import compile_step, compiled
+from course_lib.kernels.compiling import Rates, compile_step, compiled
 from course_lib.kernels.finiteness import finite
 from course_lib.kernels.flat_buffers import FlatBuffers
 from course_lib.kernels.flat_run import Run
@@ -34,7 +34,7 @@ class FlatSteps:
         self._together = _looks_at_the_model(rule)
         self.buffers = FlatBuffers(rule, self.seen, self._together)
         self.forget(state)
-        self._steps, self._programs = {}, {}
+        self._steps, self._programs, self._rates = {}, {}, {}
         self._met = Counter()
         self._started = False
 
@@ -42,22 +42,23 @@ class FlatSteps:
         """The states were replaced, or parameters moved: make the runs anew."""
         self.state = state
         self._run_of = {}
-        self._last = (), []
+        self._ids = self._placed = self._runs = None
         self._fresh = []
 
-    def _collect(self, groups, ws):
-        """Bring the gradients of the parameters `ws` to their places."""
-        places, own = self.buffers.places, []
-        for w in ws:
-            place = places.get(w)
-            if place is None or place.pointer != w.data_ptr():
+    def _place(self, groups, ws):
+        """Find these parameters where they were put, or put them; bring gradients to their places."""
+        ids = list(map(id, ws))
+        if ids != self._ids or any(p.pointer != w.data_ptr() for w, p in self._placed):
+            if not all(map(self.buffers.holds, ws)):
                 for group in groups:
                     self.buffers.put(group["params"])
                 self.forget(self.state)
-            if w.grad is not places[w].grad:
-                own.append(w)
-        if own:
-            self.buffers.collect(own)
+            self._ids = ids
+            self._placed = [(w, self.buffers.places[w]) for w in ws]
+            self._runs = None
+        away = [w for w, p in self._placed if p.grad is not None and w.grad is not p.grad]
+        if away:
+            self.buffers.collect(away)
 
     def step(self, groups, ws, rules, lrs, checked):
         """One step of the parameters that have a gradient.
@@ -78,10 +79,12 @@ class FlatSteps:
         bool
             False if nothing was done.
         """
-        self._collect(groups, ws)
+        self._place(groups, ws)
         made = False
         try:
-            number_of, runs, tangled = self._runs(groups, ws, rules)
+            if self._runs is None:
+                self._runs = self._new_runs(groups, ws, rules)
+            number_of, runs, tangled = self._runs
             for i, run in zip(number_of, runs):
                 if run.rule is not rules[i] and run.follow(rules[i]):
                     self._publish(run)
@@ -89,7 +92,7 @@ class FlatSteps:
             # The other way round: what is looked at last is still in the cache when it is stepped.
             if checked and not all(finite(gs[::-1])):
                 return False
-            rates = [run.rates(lrs[i], run.w, run.state) for i, run in zip(number_of, runs)]
+            rates = self._rates_of(number_of, runs, lrs)
             if tangled:
                 self._step_plainly(runs, gs, rates)
             elif self._together and len(runs) > 1:
@@ -104,12 +107,22 @@ class FlatSteps:
                 for w in self._fresh:
                     self._run_of.pop(w, None)
                     self.state.pop(w, None)
-                self._last = (), []
+                self._runs = None
         self._fresh = []
         self._started = True
-        for run in runs:  # so that autograd knows of the change
-            torch.autograd.graph.increment_version(run.params)
+        torch.autograd.graph.increment_version(ws)  # so that autograd knows of the change
         return True
+
+    def _rates_of(self, number_of, runs, lrs):
+        """The learning rate of each run, as a tensor: one for each group and device."""
+        found, rates = {}, []
+        for n, (i, run) in enumerate(zip(number_of, runs)):
+            key = i, run.device, n if self._together else 0  # no program takes a tensor twice
+            if key not in found:
+                maker = self._rates.setdefault(key, Rates(self.rule))
+                found[key] = maker(lrs[i], run.w, run.state)
+            rates.append(found[key])
+        return rates
 
     def _bound(self, run, g, rate):
         """A program that makes the step of one run, and what it is to be called with."""
@@ -148,15 +161,9 @@ class FlatSteps:
         self._met[key] += 1
         return not self._started or self._met[key] > 1
 
-    def _runs(self, groups, ws, rules):
-        """The group of each run of these parameters, by number, the runs, and if they overlap."""
-        ids = list(map(id, ws))
-        if ids != self._last[0]:
-            self._last = ids, self._new_runs(groups, ws, rules)
-        return self._last[1]
-
     @torch.no_grad()
     def _new_runs(self, groups, ws, rules):
+        """The group of each run of these parameters, by number, the runs, and if they overlap."""
         touched = set(map(id, ws))
         for run in list({id(run): run for run in self._run_of.values()}.values()):
             if len({id(w) in touched for w in run.params}) == 2:
