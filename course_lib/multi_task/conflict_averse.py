@@ -97,7 +97,7 @@ def cagrad_weights(M, c=0.5):
         return lam * shortest(center[:, None] + lam * points)
 
     def too_far(log_lam):
-        return np.log(np.linalg.norm(points @ beside(log_lam)) / radius)
+        return np.log(max(np.linalg.norm(points @ beside(log_lam)) / radius, 1e-300))
 
     low = np.log(radius / norms.max())
     if hull_holds_zero(M):

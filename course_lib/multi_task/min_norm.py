@@ -1,7 +1,6 @@
 """The shortest vector of a hull, and what an exact solver of it gives for free."""
 
 import numpy as np
-from scipy.optimize import nnls
 
 from course_lib.multi_task.products import combined, cosines
 
@@ -114,5 +113,39 @@ def factor(R):
 
 
 def nonnegative(A, b):
-    """The x ≥ 0 with the least ‖Ax − b‖, by an active set: exact, up to rounding."""
-    return nnls(A, b, maxiter=100 * A.shape[1])[0]
+    """The x ≥ 0 with the least ‖Ax − b‖, for columns of length 1 or 0.
+
+    Lawson and Hanson's active set, 1974: while some entry at 0 would rather grow, the one that
+    would most is freed, and all free ones are solved for; those that would fall below 0 stop
+    there. Each least-squares problem is solved by singular values, so that columns may
+    depend on one another, where scipy's `nnls` has been seen to fail.
+    """
+    T = A.shape[1]
+    x, free = np.zeros(T), np.zeros(T, bool)
+    barred = free.copy()        # would grow by rounding alone
+    for _ in range(50 * T):     # a few times T suffice; rounding must not make it endless
+        slope = np.where(free | barred, 0.0, A.T @ (b - A @ x))
+        j = slope.argmax()
+        if slope[j] <= 1e-13 * np.linalg.norm(b):
+            break
+        free[j] = True
+        z = _solved(A, b, free)
+        if z[j] <= 0:
+            free[j], barred[j] = False, True
+            continue
+        barred[:] = False
+        while (z[free] <= 0).any():
+            falls = free & (z <= 0)
+            share = x[falls] / (x[falls] - z[falls])
+            x = x + share.min() * (z - x)
+            free[np.flatnonzero(falls)[share == share.min()]] = False
+            x[~free] = 0.0
+            z = _solved(A, b, free)
+        x = z
+    return x
+
+
+def _solved(A, b, free):
+    z = np.zeros(len(free))
+    z[free] = np.linalg.lstsq(A[:, free], b, rcond=None)[0]
+    return z

@@ -12,7 +12,8 @@ import numpy as np
 
 from course_lib.update_rules.arrays import cast_like, constant, framework
 
-BLOCK = 1 << 15      # columns that are multiplied at a time: they stay in a cache
+BLOCK = 1 << 11      # columns whose products are summed as the dtype sums
+CHUNK = 1 << 18      # columns that are held in float64 at a time
 LEAST = 1e-150       # what has a square in float64
 DEPENDENT = 1e-4     # an eigenvalue of the cosines below it is hardly seen in 32 bits
 
@@ -148,21 +149,30 @@ def _check(M, G):
 
 def _products(G, wide):
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        return sum(_numbers(x @ x.T) for x in _blocks(G, wide))
+        return sum(_of_blocks(x) for x in _chunks(G, wide))
+
+
+def _of_blocks(x):
+    """x xᵀ, the products of the blocks summed in float64."""
+    T, D = x.shape
+    whole = D - D % BLOCK
+    blocks = x[:, :whole].reshape(T, -1, BLOCK).swapaxes(0, 1)
+    rest = x[:, whole:]
+    return _numbers(blocks @ blocks.swapaxes(1, 2)).sum(0) + _numbers(rest @ rest.T)
 
 
 def _weighted(weights, G, wide):
     if wide:
-        pieces = [constant(weights, like=x) @ x for x in _blocks(G, wide)]
+        pieces = [constant(weights, like=x) @ x for x in _chunks(G, wide)]
         lib = framework(G)
         pieces = [cast_like(piece, like=G) for piece in pieces]
         return np.concatenate(pieces) if lib is np else lib.cat(pieces)
     return constant(weights, like=G) @ G
 
 
-def _blocks(G, wide):
-    for start in range(0, G.shape[1], BLOCK):
-        x = G[:, start : start + BLOCK]
+def _chunks(G, wide):
+    for start in range(0, G.shape[1], CHUNK):
+        x = G[:, start : start + CHUNK]
         yield _double(x) if wide else x
 
 
