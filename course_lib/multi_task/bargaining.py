@@ -3,7 +3,9 @@
 import numpy as np
 
 from course_lib.multi_task.products import combined, cosines, inverted
-from course_lib.multi_task.min_norm import hull_holds_zero
+from course_lib.multi_task.min_norm import factor, holds_zero, shortest
+
+STEPS = 2000         # ten suffice, but for gradients that nearly cancel
 
 
 def nash(G):
@@ -81,7 +83,8 @@ def nash_weights(M):
     array([1., 1.])
     """
     norms, R = cosines(M)
-    if hull_holds_zero(R) or not norms.all():
+    units = factor(R)
+    if not norms.all() or holds_zero(units, shortest(units)):
         return np.zeros(len(R))
     beta = np.full(len(R), np.sqrt(len(R) / R.sum()))
     for _ in range(STEPS):
@@ -92,6 +95,3 @@ def nash_weights(M):
         if delta < 1e-12:
             break
     return beta * inverted(norms)
-
-
-STEPS = 2000

@@ -4,9 +4,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from course_lib.multi_task.products import combined, cosines, inverted
-from course_lib.multi_task.min_norm import (
-    factor, hull_holds_zero, mgda_weights, nonnegative, points_of, shortest,
-)
+from course_lib.multi_task.min_norm import factor, holds_zero, nonnegative, points_of, shortest
 from course_lib.validation import number
 
 ROUNDING = 1e-14     # a mean shorter than this, in units of the longest gradient, is 0
@@ -92,19 +90,23 @@ def cagrad_weights(M, c=0.5):
     if radius <= ROUNDING * norms.max():
         return mean
 
-    def beside(log_lam):        # λα of the shortest ḡ + λ Gᵀα
-        lam = np.exp(log_lam)
-        return lam * shortest(center[:, None] + lam * points)
-
-    def too_far(log_lam):
-        return np.log(max(np.linalg.norm(points @ beside(log_lam)) / radius, 1e-300))
-
+    w = shortest(points)
     low = np.log(radius / norms.max())
-    if hull_holds_zero(M):
+    if holds_zero(points, w):
         x = nonnegative(factor(cosines(M)[1]), -center) * inverted(norms)
         if np.linalg.norm(points @ x) <= radius:
             return mean + x     # of the directions that hurt no task, the nearest to ḡ
         high = np.log(x.sum())
     else:
-        high = np.log(radius / np.linalg.norm(points @ mgda_weights(M)))
+        high = np.log(radius / np.linalg.norm(points @ w))
+
+    def beside(log_lam):        # λα of the shortest ḡ + λ Gᵀα
+        nonlocal w
+        lam = np.exp(log_lam)
+        w = shortest(center[:, None] + lam * points, start=w > 0)
+        return lam * w
+
+    def too_far(log_lam):
+        return np.log(max(np.linalg.norm(points @ beside(log_lam)) / radius, 1e-300))
+
     return mean + beside(brentq(too_far, low - 1, high + 1, xtol=1e-13, rtol=1e-13))

@@ -82,21 +82,24 @@ def mgda_weights(M):
     return shortest(points_of(M))
 
 
-def shortest(points):
-    """Weights [T] of the shortest vector in the hull of the columns of `points`."""
+def shortest(points, start=None):
+    """Weights [T] of the shortest vector in the hull of the columns of `points`.
+
+    `start` [T], a guess at which weights are above 0, may save most of the work.
+    """
     norms = np.linalg.norm(points, axis=0)
     if not norms.all():
         return (norms == 0) / (norms == 0).sum()
     share = norms.min() / norms     # columns of length 1, and s the least length: well scaled
-    y = nonnegative(np.vstack([points / norms, share]), np.append(np.zeros(len(points)), 1.0))
+    target = np.append(np.zeros(len(points)), 1.0)
+    y = nonnegative(np.vstack([points / norms, share]), target, share > 0 if start is None else start)
     return y * share / (y @ share)
 
 
-def hull_holds_zero(M):
-    """Whether no direction lowers every loss, as far as float64 can tell."""
-    points = points_of(M)
+def holds_zero(points, w):
+    """Whether the shortest vector, of weights w, is 0 as far as float64 can tell."""
     least = np.linalg.norm(points, axis=0).min()
-    return bool(np.linalg.norm(points @ shortest(points)) <= STATIONARY * least)
+    return bool(np.linalg.norm(points @ w) <= STATIONARY * least)
 
 
 def points_of(M):
@@ -112,7 +115,7 @@ def factor(R):
     return np.sqrt(np.where(values > noise, values, 0.0))[:, None] * vectors.T
 
 
-def nonnegative(A, b):
+def nonnegative(A, b, start=None):
     """The x ≥ 0 with the least ‖Ax − b‖, for columns of length 1 or 0.
 
     Lawson and Hanson's active set, 1974: while some entry at 0 would rather grow, the one that
@@ -123,6 +126,10 @@ def nonnegative(A, b):
     T = A.shape[1]
     x, free = np.zeros(T), np.zeros(T, bool)
     barred = free.copy()        # would grow by rounding alone
+    if start is not None:
+        z = _solved(A, b, start)
+        if (z[start] > 0).all():
+            x, free = z, start.copy()
     for _ in range(50 * T):     # a few times T suffice; rounding must not make it endless
         slope = np.where(free | barred, 0.0, A.T @ (b - A @ x))
         j = slope.argmax()
