@@ -3,9 +3,8 @@
 import numpy as np
 
 from course_lib.multi_task.products import inverted
-from course_lib.multi_task.inputs import loss_values
+from course_lib.multi_task.inputs import loss_values, rule_or_adam
 from course_lib.multi_task.weightings import softmax
-from course_lib.update_rules import adam
 from course_lib.validation import count, number
 
 
@@ -53,7 +52,7 @@ class GradNorm:
     def __init__(self, tasks, alpha=1.5, rule=None):
         self.weights = np.ones(count("tasks", tasks))
         self.alpha = number("alpha", alpha, least=0)
-        self._rule = adam(lr=0.025) if rule is None else rule
+        self._rule = rule_or_adam(rule, lr=0.025)
         self._state = self._rule.init(self.weights)
         self._first = None
 
@@ -128,7 +127,7 @@ class FAMO:
     def __init__(self, tasks, decay=0.01, rule=None):
         self._logits = np.zeros(count("tasks", tasks))
         self.decay = number("decay", decay, least=0)
-        self._rule = adam(lr=0.025) if rule is None else rule
+        self._rule = rule_or_adam(rule, lr=0.025)
         self._state = self._rule.init(self._logits)
 
     @property

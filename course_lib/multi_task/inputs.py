@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from course_lib.update_rules import Rule, adam
 from course_lib.update_rules.arrays import framework
 
 
@@ -40,3 +41,19 @@ def loss_values(losses, tasks=None, *, name="losses", above=None, least=None):
 
 def _number(loss):
     return float(loss.detach() if framework(loss).__name__ == "torch" else loss)
+
+
+def rule_or_adam(rule, lr):
+    """The rule, or Adam with this rate where none was given; an error that names what is no rule."""
+    if rule is None:
+        return adam(lr=lr)
+    if not isinstance(rule, Rule):
+        raise TypeError(f"rule must be a Rule, such as adam(lr={lr}), got {rule!r}")
+    return rule
+
+
+def generator(rng):
+    """The generator, or an error that names what is none."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
+    return rng

@@ -12,10 +12,10 @@ import numpy as np
 
 from course_lib.update_rules.arrays import cast_like, constant, framework
 
-BLOCK = 1 << 11      # columns whose products are summed as the dtype sums
+BLOCK = 1 << 12      # columns whose products are summed as the dtype sums
 CHUNK = 1 << 18      # columns that are held in float64 at a time
 LEAST = 1e-150       # what has a square in float64
-DEPENDENT = 1e-4     # an eigenvalue of the cosines below it is hardly seen in 32 bits
+DEPENDENT = 1e-2     # cosines with an eigenvalue below it need more than 32 bits
 
 
 def gramian(G):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from course_lib.multi_task.products import combined, cosines, inverted
+from course_lib.multi_task.inputs import generator
 from course_lib.multi_task.min_norm import factor, nonnegative
 
 
@@ -74,12 +75,10 @@ def pcgrad_weights(M, rng):
     >>> pcgrad_weights(np.array([[1.0, -0.5], [-0.5, 1.25]]), np.random.default_rng(0))
     array([1.5, 1.4])
     """
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
     norms, R = cosines(M)
     parts = np.eye(len(R))
     for i, v in enumerate(parts):       # v: coefficients of the unit gradients
-        for j in rng.permutation(len(R)):
+        for j in generator(rng).permutation(len(R)):
             if j != i:
                 v[j] -= min(R[j] @ v, 0.0)
     return norms @ parts * inverted(norms)
@@ -150,5 +149,5 @@ def upgrad_weights(M):
     """
     norms, R = cosines(M)
     A = factor(R)
-    parts = [e + nonnegative(A, -A @ e) for e in np.eye(len(R))]
+    parts = [e + nonnegative(A, -A @ e, start=R @ e < 0) for e in np.eye(len(R))]
     return norms @ parts * inverted(norms) / len(R)

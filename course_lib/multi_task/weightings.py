@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from course_lib.multi_task.inputs import loss_values
-from course_lib.update_rules import adam
+from course_lib.multi_task.inputs import generator, loss_values, rule_or_adam
 from course_lib.validation import count, number
 
 
@@ -54,9 +53,7 @@ def random_weighting(losses, rng):
     >>> random_weighting([0.3, 2.0], np.random.default_rng(0)).round(3)
     array([0.564, 0.436])
     """
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
-    return softmax(rng.standard_normal(len(loss_values(losses))))
+    return softmax(generator(rng).standard_normal(len(loss_values(losses))))
 
 
 def weighted_sum(weights, losses):
@@ -125,7 +122,7 @@ class UncertaintyWeighting:
 
     def __init__(self, tasks, rule=None):
         self.log_variance = np.zeros(count("tasks", tasks))
-        self._rule = adam(lr=0.01) if rule is None else rule
+        self._rule = rule_or_adam(rule, lr=0.01)
         self._state = self._rule.init(self.log_variance)
 
     @property
