@@ -5,9 +5,9 @@ float32, two cores, one process, in turn, each round in another order. Every con
 which stays.
 
 "separate" is ten times `loss.backward()`, each overwriting the gradients of the last; "kept" also copies them into the
-rows of a matrix [10, parameters], as a combiner needs them. "batched" is `task_gradients(losses, trunk)`, "features" the
-same with `features=`, "in turn" with `batched=False`: what it does where a batched pass is not possible. They return the
-matrix. "torchjd" is `torchjd.autojac.jac`, which returns the pieces of it. Then the combiners, from the matrix to the
+rows of a matrix [10, parameters], as a combiner needs them. "batched" is `task_gradients(losses, trunk)`, "reused" the
+same with `out=`, the matrix of the last step, "features" with `features=` too, "in turn" with `out=` and `batched=False`: what
+it does where a batched pass is not possible. They return the matrix. "torchjd" is `torchjd.autojac.jac`, which returns the pieces of it. Then the combiners, from the matrix to the
 direction, ours and TorchJD's: their time does not depend on the batch, that of a backward pass does.
 
 Ratios are times over those of "separate", medians over the rounds; milliseconds are the first quartile, the median and
@@ -52,6 +52,7 @@ def contenders(trunk, features, losses):
     from course_lib.multi_task import task_gradients
 
     params = list(trunk.parameters())
+    out = torch.empty(TASKS, sum(w.numel() for w in params))
 
     def separate(keep=None):
         for i, loss in enumerate(losses):
@@ -63,10 +64,11 @@ def contenders(trunk, features, losses):
 
     found = {
         "separate": separate,
-        "kept": lambda: separate(torch.empty(TASKS, sum(w.numel() for w in params))),
+        "kept": lambda: separate(torch.empty_like(out)),
         "batched": lambda: task_gradients(losses, trunk),
-        "features": lambda: task_gradients(losses, trunk, features=features),
-        "in turn": lambda: task_gradients(losses, trunk, batched=False),
+        "reused": lambda: task_gradients(losses, trunk, out=out),
+        "features": lambda: task_gradients(losses, trunk, features=features, out=out),
+        "in turn": lambda: task_gradients(losses, trunk, out=out, batched=False),
     }
     try:
         from torchjd.autojac import jac

@@ -128,6 +128,20 @@ def test_what_a_loss_does_not_depend_on_has_zeros():
         assert found.tolist() == [[1, 1, 0, 0, 0], [0, 0, 2, 2, 2]]
 
 
+@pytest.mark.parametrize("way", [{}, {"batched": False}, "features"], ids=str)
+def test_the_matrix_of_the_last_step_is_written_into(way, monkeypatch):
+    monkeypatch.setattr("course_lib.multi_task.jacobians.ON_CPU", 2 * 65)    # two losses at a time, then one
+    model = mlp()
+    z, losses = model.losses(batch(5, 4))
+    out = torch.full((3, 65), torch.nan)
+    found = task_gradients(losses, model.trunk, out=out, **({"features": z} if way == "features" else way))
+    assert found.data_ptr() == out.data_ptr()
+    torch.testing.assert_close(out, one_by_one(losses, list(model.trunk.parameters())))
+    for bad in (torch.empty(3, 64), torch.empty(3, 65, dtype=torch.float64), np.empty((3, 65), np.float32)):
+        with pytest.raises(ValueError, match=r"out must be a tensor \[3, 65\] of torch.float32 on cpu"):
+            task_gradients(losses, model.trunk, out=bad)
+
+
 def test_frozen_parameters_of_a_module_are_left_out():
     model = mlp()
     model.trunk[0].weight.requires_grad_(False)

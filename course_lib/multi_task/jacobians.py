@@ -12,7 +12,7 @@ from course_lib.validation import one_of
 ON_CPU, ON_DEVICE = 1 << 22, 1 << 28
 
 
-def task_gradients(losses, params, *, features=None, batched=None):
+def task_gradients(losses, params, *, features=None, out=None, batched=None):
     """The gradient of each loss, as the rows of a matrix.
 
     All losses go backward through the graph together: what a linear layer does T times to a
@@ -30,6 +30,9 @@ def task_gradients(losses, params, *, features=None, batched=None):
         go through. Then each loss goes back through its own head only, and through
         the shared layers all go together; without, every head sees the rows of all tasks,
         zeros but for its own.
+    out : tensor [T, D], optional
+        Where to write them, such as the matrix of the last step: memory that is fresh from the
+        system costs as much as some of the passes.
     batched : bool, optional
         True: in one pass, or an error where an operation does not allow it. False: one pass
         after the other. None: the first where it can be done, else the second.
@@ -37,8 +40,8 @@ def task_gradients(losses, params, *, features=None, batched=None):
     Returns
     -------
     tensor [T, D]
-        Parameters in order, flat; 0 where a loss does not depend on one. The graph of the
-        losses is kept, until they go.
+        Parameters in order, flat; 0 where a loss does not depend on one. It is `out`, if that
+        is given. The graph of the losses is kept, until they go.
 
     Raises
     ------
@@ -56,19 +59,18 @@ def task_gradients(losses, params, *, features=None, batched=None):
     losses, params = _losses(losses), parameters_of("params", params)
     one_of("batched", batched, (None, True, False))
     if features is None:
-        outputs = [torch.stack(losses)]
-        rows = [torch.eye(len(losses)).to(outputs[0])]
+        ways = [([loss], [torch.ones_like(loss)]) for loss in losses]
     else:
         outputs = [features] if isinstance(features, torch.Tensor) else list(features)
-        rows = [torch.stack(each) for each in zip(*(_backward([loss], outputs, None) for loss in losses))]
-    G = _empty(len(losses), params)
+        ways = [(outputs, _backward([loss], outputs, None)) for loss in losses]
+    G = _matrix(out, len(losses), params)
     if batched is not False:
         try:
-            return _together(outputs, params, rows, G)
+            return _together(ways, params, G)
         except RuntimeError:
             if batched:
                 raise
-    return _in_turn(outputs, params, rows, G)
+    return _in_turn(ways, params, G)
 
 
 def write_gradient(d, params):
@@ -177,26 +179,41 @@ def _backward(outputs, inputs, rows):
         outputs, inputs, rows, retain_graph=True, allow_unused=True, materialize_grads=True)
 
 
-def _together(outputs, params, rows, G):
+def _together(ways, params, G):
     at_once = max(1, (ON_CPU if G.device.type == "cpu" else ON_DEVICE) // G.shape[1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")     # some operations are slower this way, and say so
-        for part, *each in zip(G.split(at_once), *(row.split(at_once) for row in rows)):
-            gradients = torch.func.vmap(lambda *row: _backward(outputs, params, row))(*each)
-            torch.cat([g.flatten(1) for g in gradients], dim=1, out=part)
+        for start in range(0, len(G), at_once):
+            part = slice(start, start + at_once)
+            outputs, rows = _joined(ways[part])
+            gradients = torch.func.vmap(lambda *row: _backward(outputs, params, row))(*rows)
+            torch.cat([g.flatten(1) for g in gradients], dim=1, out=G[part])
     return G
 
 
-def _in_turn(outputs, params, rows, G):
-    for part, *row in zip(G, *rows):
+def _joined(ways):
+    """The outputs that some losses go back from together, and for each the rows [losses, *shape]."""
+    outputs = ways[0][0]
+    if all(a is b for other, _ in ways for a, b in zip(other, outputs)):
+        return outputs, [torch.stack(rows) for rows in zip(*(rows for _, rows in ways))]
+    losses = torch.stack([loss for (loss,), _ in ways])
+    return [losses], [torch.eye(len(losses)).to(losses)]
+
+
+def _in_turn(ways, params, G):
+    for part, (outputs, row) in zip(G, ways):
         torch.cat([dense(g).flatten() for g in _backward(outputs, params, row)], out=part)
     return G
 
 
-def _empty(tasks, params):
+def _matrix(out, tasks, params):
     dtype = torch.cat([w.detach().flatten()[:0] for w in params]).dtype
-    shape = tasks, sum(w.numel() for w in params)
-    if params[0].device.type == "cpu" and dtype in (torch.float32, torch.float64):
-        # NumPy asks Linux for large pages: a fresh matrix of 40 MB costs a third as much.
+    shape, device = (tasks, sum(w.numel() for w in params)), params[0].device
+    if out is not None:
+        if not isinstance(out, torch.Tensor) or (out.shape, out.dtype, out.device) != (shape, dtype, device):
+            raise ValueError(f"out must be a tensor {list(shape)} of {dtype} on {device}, got {out!r}")
+        return out.detach()
+    if device.type == "cpu" and dtype in (torch.float32, torch.float64):
+        # NumPy asks Linux for large pages, which cost a third as much.
         return torch.from_numpy(np.empty(shape, str(dtype).removeprefix("torch.")))
-    return torch.empty(shape, dtype=dtype, device=params[0].device)
+    return torch.empty(shape, dtype=dtype, device=device)
