@@ -5,10 +5,11 @@ float32, two cores, one process, in turn, each round in another order. Every con
 which stays.
 
 "separate" is ten times `loss.backward()`, each overwriting the gradients of the last; "kept" also copies them into the
-rows of a matrix [10, parameters], as a combiner needs them. "batched" is `task_gradients(losses, trunk)`, "reused" the
-same with `out=`, the matrix of the last step, "features" with `features=` too, "in turn" with `out=` and `batched=False`: what
-it does where a batched pass is not possible. They return the matrix. "torchjd" is `torchjd.autojac.jac`, which returns the pieces of it. Then the combiners, from the matrix to the
-direction, ours and TorchJD's: their time does not depend on the batch, that of a backward pass does.
+rows of a matrix [10, parameters], as a combiner needs them. "batched" is `task_gradients(losses, trunk)`, which returns
+such a matrix; "reused" writes it into that of the last step, `out=`, and so do "features", with `features=` too, and "in
+turn", with `batched=False`: what is done where a batched pass is not possible. "torchjd" is `torchjd.autojac.jac`, which
+returns the pieces of the matrix. Then the combiners, from the matrix to the direction, ours and TorchJD's: their time
+does not depend on the batch, that of a backward pass does.
 
 Ratios are times over those of "separate", medians over the rounds; milliseconds are the first quartile, the median and
 the third. "apart" is how far the matrices are from that of "kept", in units of the largest entry.

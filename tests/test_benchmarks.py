@@ -101,10 +101,15 @@ def test_compiled_holds_no_more_memory_than_torch(network):
 
 @pytest.mark.parametrize("batch", multi_task_gradients.BATCHES)
 def test_gradients_of_ten_losses_take_no_longer_than_ten_backward_passes(batch):
-    """Passes that overwrite each other's gradients, as no combiner could use them; 3% are noise, as above."""
+    """Passes that keep their gradients; 3% are noise, as above.
+
+    Of passes that overwrite each other's gradients, so that nobody could combine them, it takes the time, within what
+    it costs to write a matrix of 40 MB.
+    """
     ratios = row("multi_task_gradients", batch)["ratios"]
-    assert ratios["features"] <= 1.03 and ratios["features"] < ratios["torchjd"]
-    assert ratios["reused"] <= 1.1 and ratios["reused"] < ratios["torchjd"]
+    assert ratios["features"] <= 1.03 * ratios["kept"] and ratios["reused"] <= 1.03 * ratios["kept"]
+    assert ratios["features"] < ratios["torchjd"] and ratios["reused"] < ratios["torchjd"]
+    assert ratios["features"] <= 1.1
 
 
 @pytest.mark.parametrize("name", multi_task_gradients.COMBINERS)

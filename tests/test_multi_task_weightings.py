@@ -106,7 +106,7 @@ def test_uncertainty_learns_as_one_optimizer_over_model_and_variances_would():
 # ---- dynamic weight average
 
 @given(several, st.floats(0.1, 10))
-def test_dynamic_weights_follow_equation_7(epochs, temperature):
+def test_dynamic_weights_follow_the_paper(epochs, temperature):
     weighting = DynamicWeightAverage(3, temperature)
     for t, losses in enumerate(epochs):
         w = weighting.observe(losses)

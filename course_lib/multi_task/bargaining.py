@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from course_lib.multi_task.products import combined, cosines, inverted
 from course_lib.multi_task.min_norm import factor, holds_zero, shortest
+from course_lib.multi_task.products import combined, cosines, inverted
 
 STEPS = 2000         # ten suffice, but for gradients that nearly cancel
 

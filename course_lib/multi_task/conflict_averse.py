@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.optimize import brentq
 
-from course_lib.multi_task.products import combined, cosines, inverted
 from course_lib.multi_task.min_norm import factor, holds_zero, nonnegative, points_of, shortest
+from course_lib.multi_task.products import combined, cosines, inverted
 from course_lib.validation import number
 
 ROUNDING = 1e-14     # a mean shorter than this, in units of the longest gradient, is 0
@@ -41,8 +41,8 @@ def cagrad(G, c=0.5):
     a longer row counts more in ḡ and less in the minimum. Permuting tasks changes nothing.
 
     Two tasks: d = ḡ + c‖ḡ‖ v/‖v‖, where v = γg₁ + (1 − γ)g₂ and γ minimises
-    v·ḡ + c‖ḡ‖‖v‖ between 0 and 1; with one task d = (1 + c) g. The paper's code divides by 1 + c or 1 + c²; its
-    formula, and this function, do not.
+    v·ḡ + c‖ḡ‖‖v‖ between 0 and 1. With one task, d = (1 + c) g. Where the authors' code
+    rescales, it divides by 1 + c or 1 + c²; here nothing is divided.
 
     References
     ----------

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from course_lib.multi_task.products import inverted
 from course_lib.multi_task.inputs import loss_values, rule_or_adam
+from course_lib.multi_task.products import inverted
 from course_lib.multi_task.weightings import softmax
 from course_lib.validation import count, number
 
@@ -24,7 +24,7 @@ class GradNorm:
         a ≥ 0. With 0 all Gᵢ become equal; with more, a task that has come less far than the
         others gets a longer gradient.
     rule : Rule, optional
-        Makes the steps of w; `adam(lr=0.025)`, as in the paper, when left out.
+        Makes the steps of w; `adam(lr=0.025)` when left out.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class FAMO:
     decay : float
         γ ≥ 0, which draws the weights z to 1/T.
     rule : Rule, optional
-        Makes the steps of x; `adam(lr=0.025)`, as in the paper, when left out.
+        Makes the steps of x; `adam(lr=0.025)`, as in the authors' code, when left out.
 
     Attributes
     ----------
@@ -112,8 +112,8 @@ class FAMO:
     References
     ----------
     B. Liu, Y. Feng, P. Stone, Q. Liu, FAMO: fast adaptive multitask optimization, NeurIPS
-    2023, arXiv:2306.03792, Algorithm 1. The authors' code has γ = 0.01 and a lower bound for
-    each loss, here 0.
+    2023, arXiv:2306.03792. The authors' code has γ = 0.01, and a lower bound for each loss,
+    here 0.
 
     Examples
     --------

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from course_lib.multi_task.products import combined, cosines, inverted
 from course_lib.multi_task.inputs import generator
 from course_lib.multi_task.min_norm import factor, nonnegative
+from course_lib.multi_task.products import combined, cosines, inverted
 
 
 def pcgrad(G, rng):
@@ -37,9 +37,9 @@ def pcgrad(G, rng):
     Notes
     -----
     Non-conflicting: with two tasks only. With more, what is taken away last may bring back
-    an earlier conflict. Scaling: all rows times s make d times s; for a given order a part is linear in
-    its own gradient, and does not see the lengths of the others. Permuting tasks changes d,
-    but not its distribution.
+    an earlier conflict. Scaling: all rows times s make d times s; for a given order, a part
+    is linear in its own gradient and does not see the lengths of the others. Permuting tasks
+    changes d, but not its distribution.
 
     Two tasks in conflict: d = (1 − g₁·g₂/‖g₁‖²) g₁ + (1 − g₁·g₂/‖g₂‖²) g₂, whatever the
     order; without conflict, the plain sum.
@@ -110,8 +110,8 @@ def upgrad(G):
     part of d times sᵢ and leaves the others, so a short gradient has a small part. Permuting
     tasks changes nothing. Without conflict, the mean.
 
-    Two tasks: half of what `pcgrad` gives. With more it is what `pcgrad` is after: every part is free
-    of all conflicts at once, and no order has to be drawn.
+    Two tasks: half of what `pcgrad` gives. With more it is what `pcgrad` is after: every part
+    is free of all conflicts at once, and no order has to be drawn.
 
     References
     ----------

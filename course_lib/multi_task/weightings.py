@@ -162,7 +162,7 @@ class DynamicWeightAverage:
     References
     ----------
     S. Liu, E. Johns, A. J. Davison, End-to-end multi-task learning with attention, CVPR 2019,
-    arXiv:1803.10704, equation 7; τ = 2.
+    arXiv:1803.10704, with τ = 2.
 
     Examples
     --------
