@@ -21,6 +21,10 @@ _WHERE = {
     ),
     "frameworks": ("TorchOptimizer", "KerasOptimizer", "KerasSchedule"),
     "kernels": ("best_device", "compile_step", "triton_adamw"),
+    "multi_task": (
+        "mgda", "pcgrad", "cagrad", "nash", "upgrad", "UncertaintyWeighting", "DynamicWeightAverage",
+        "GradNorm", "FAMO", "task_gradients", "combined_backward",
+    ),
     "datasets": ("load", "Dataset", "Split"),
     "claims": ("claim",),
     "exercises": ("check",),
@@ -28,8 +32,8 @@ _WHERE = {
     "results": ("measured",),
 }
 _MODULES = (
-    "update_rules", "schedules", "objectives", "training", "frameworks", "kernels", "datasets", "plots",
-    "claims", "exercises", "notebook", "results",
+    "update_rules", "schedules", "objectives", "training", "frameworks", "kernels", "multi_task",
+    "datasets", "plots", "claims", "exercises", "notebook", "results",
 )
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 

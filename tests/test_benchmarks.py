@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks import contenders, gpu_step, optimizer_step, run, timing, training_step
+from benchmarks import contenders, gpu_step, multi_task_gradients, optimizer_step, run, timing, training_step
 from benchmarks.contenders import TORCH, TWINS
 from course_lib.update_rules.registry import _REGISTRY
 from tools import chapters
@@ -95,6 +95,30 @@ def test_the_look_for_nan_costs_a_pass_over_the_gradients_at_12_million(rule):
 def test_compiled_holds_no_more_memory_than_torch(network):
     held = row("training_step", network)["bytes_per_parameter"]
     assert held["compiled"] <= 1.01 * held["fused"]
+
+
+# ---- the committed ratios of the gradients of several losses
+
+@pytest.mark.parametrize("batch", multi_task_gradients.BATCHES)
+def test_gradients_of_ten_losses_take_no_longer_than_ten_backward_passes(batch):
+    """Passes that keep their gradients; 3% are noise, as above.
+
+    Of passes that overwrite each other's gradients, so that nobody could combine them, it takes the time, within what
+    it costs to write a matrix of 40 MB.
+    """
+    ratios = row("multi_task_gradients", batch)["ratios"]
+    assert ratios["features"] <= 1.03 * ratios["kept"] and ratios["reused"] <= 1.03 * ratios["kept"]
+    assert ratios["features"] < ratios["torchjd"] and ratios["reused"] < ratios["torchjd"]
+    assert ratios["features"] <= 1.1
+
+
+@pytest.mark.parametrize("name", multi_task_gradients.COMBINERS)
+def test_combining_is_less_than_a_tenth_of_ten_backward_passes(name):
+    """Its time is that of reading the matrix twice, whatever the batch; so the batch must not be small."""
+    assert row("multi_task_gradients", "batches of 512")["ratios"][name] < 0.1
+    for batch in multi_task_gradients.BATCHES:
+        milliseconds = row("multi_task_gradients", batch)["milliseconds"]
+        assert milliseconds[name][1] < milliseconds[f"torchjd {'pcgrad' if name == 'pcgrad' else 'mgda'}"][1]
 
 
 # ---- how it is measured
@@ -187,6 +211,13 @@ def test_no_gradient_of_the_networks_is_denormal(name):
     for parameter in model.parameters():
         sizes = parameter.grad[parameter.grad != 0].abs()
         assert len(sizes) and sizes.min() ** 2 > 1e-35 and sizes.max() < 1e3
+
+
+def test_all_ways_to_ten_gradients_end_in_one_matrix():
+    numbers = multi_task_gradients.race(*multi_task_gradients.losses_of(4, [3, 6, 5]), seconds=0, rounds=(1, 1))
+    assert {"kept", "batched", "reused", "features", "in turn"} <= set(numbers["apart"])
+    assert max(numbers["apart"].values()) < 1e-5 and numbers["parameters"] == 59
+    assert set(multi_task_gradients.COMBINERS) | {"separate"} <= set(numbers["ratios"]) and numbers["ratios"]["separate"] == 1
 
 
 @pytest.mark.parametrize("value, expected", [(1234.5, 1230), (0.012345, 0.0123), (2.0, 2.0), (99.96, 100)])
