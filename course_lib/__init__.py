@@ -21,6 +21,7 @@ _WHERE = {
     ),
     "frameworks": ("TorchOptimizer", "KerasOptimizer", "KerasSchedule"),
     "kernels": ("best_device", "compile_step", "triton_adamw"),
+    "transfer": ("layer_rates", "pull_to_start", "adapt"),
     "datasets": ("load", "Dataset", "Split"),
     "claims": ("claim",),
     "exercises": ("check",),
@@ -28,8 +29,8 @@ _WHERE = {
     "results": ("measured",),
 }
 _MODULES = (
-    "update_rules", "schedules", "objectives", "training", "frameworks", "kernels", "datasets", "plots",
-    "claims", "exercises", "notebook", "results",
+    "update_rules", "schedules", "objectives", "training", "frameworks", "kernels", "transfer",
+    "datasets", "plots", "claims", "exercises", "notebook", "results",
 )
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 
