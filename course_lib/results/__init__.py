@@ -20,7 +20,8 @@ def measured(name):
     name : str
         The benchmark's name: "schedule_table", the rules under the schedules;
         "optimizer_step", the milliseconds of a step of each rule by each library;
-        "training_step", those of a whole training step.
+        "training_step", those of a whole training step; "meta_learning", how well starts
+        of several kinds are fine-tuned.
 
     Returns
     -------
