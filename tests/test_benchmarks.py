@@ -66,13 +66,16 @@ def test_every_rule_is_measured():
 
 @pytest.mark.parametrize("rule", TWINS)
 def test_compiled_is_as_fast_as_the_best_library_at_12_million(rule):
-    """Two steps that both wait for the memory take equal times, and equal times are measured with 3% between them."""
+    """Two steps that both wait for the memory take equal times: none may be faster by more than the spread of rounds."""
     measured = step(rule, "12 M")
     rivals = [path for path in TORCH if path in measured["ratios"]] or ["keras", "optax"]
-    least = 1.5 if rule in ("rmsprop", "nadam", "adadelta") else 0.97   # those three torch has not fused
+    first_quartile = measured["milliseconds"]["compiled"][0]
     for rival in rivals:
         times = measured["ratios"].get(rival, np.inf)
-        assert times >= least, f"{rival}: {times} of compiled's time"
+        if rule in ("rmsprop", "nadam", "adadelta"):   # torch has not fused them
+            assert times >= 1.5, f"{rival}: {times} of compiled's time"
+        elif rival in measured["ratios"]:
+            assert times >= 0.9 and measured["milliseconds"][rival][2] >= first_quartile, f"{rival}: {times}"
 
 
 @pytest.mark.parametrize("case", ["MLP", "200 tensors"])
@@ -85,10 +88,20 @@ def test_compiled_is_faster_where_a_step_is_mostly_calls(rule, case):
 
 @pytest.mark.parametrize("rule", TWINS)
 def test_the_look_for_nan_costs_a_pass_over_the_gradients_at_12_million(rule):
-    """It reads g once more before anything may change, at less than the speed of a step: two thirds more at most,
-    which a rule without memory needs, and 5% for noise.
-    """
-    assert step(rule, "12 M")["ratios"]["checked"] <= 1.05 * 5 / 3
+    """It reads g once more before anything may change: 4 bytes of Q, at a speed that is at least 1/2.2 of a step's."""
+    measured = step(rule, "12 M")
+    assert measured["ratios"]["checked"] <= 1 + 2.2 * 4 / measured["bytes"]
+
+
+@pytest.mark.parametrize("rule", TWINS)
+def test_the_look_for_nan_costs_little_where_a_step_is_mostly_calls(rule):
+    assert step(rule, "200 tensors")["ratios"]["checked"] <= 1.35
+
+
+@pytest.mark.parametrize("network", training_step.NETWORKS)
+def test_a_whole_training_step_takes_no_longer_than_with_torch(network):
+    """Equal times are measured with 5% between them."""
+    assert row("training_step", network)["ratios"]["fused"] >= 0.95
 
 
 @pytest.mark.parametrize("network", training_step.NETWORKS)

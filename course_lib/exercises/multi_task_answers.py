@@ -86,5 +86,13 @@ def worst_gain(G):
     return max((units @ d).min() / np.linalg.norm(d) for d in surgeries(G))
 
 
-VICTIM = ((0.77, 0.07, -0.63), (-0.82, 0.50, -0.27), (0.21, -0.56, 0.80))
-SCALED_VICTIM = ((1.54, 0.14, -1.26), (-0.82, 0.50, -0.27), (0.21, -0.56, 0.80))
+def independence(G):
+    """The least singular value of the unit gradients: 0 where they depend on one another."""
+    units = G / np.linalg.norm(G, axis=1, keepdims=True)
+    return np.linalg.svd(units, compute_uv=False)[-1]
+
+
+VICTIM = ((0.39, 0.77, 0.51), (0.56, -0.79, 0.23), (-0.46, -0.24, -0.85))
+LONGER_VICTIM = ((0.78, 1.54, 1.02, 0.0), (1.12, -1.58, 0.46, 0.0), (-0.92, -0.48, -1.70, 0.0))
+DEPENDENT = ((0.77, 0.07, -0.63), (-0.82, 0.50, -0.27), (0.21, -0.56, 0.80))
+HURT_A_LITTLE = ((-0.05, 0.05, 1.0), (-0.44, -0.12, -0.89), (0.7, -0.71, -0.03))

@@ -154,29 +154,32 @@ Exercise(
 
 def _victim(answer):
     G = np.asarray(answer, dtype=float)
-    if G.ndim != 2 or len(G) != 3 or not 2 <= G.shape[1] <= 10 or not np.isfinite(G).all():
-        return "Three gradients are asked for, as the rows of a matrix of 2 to 10 columns."
+    if G.ndim != 2 or len(G) != 3 or not 3 <= G.shape[1] <= 10 or not np.isfinite(G).all():
+        return "Three gradients are asked for, as the rows of a matrix of 3 to 10 columns."
     norms = np.linalg.norm(G, axis=1)
     if norms.min() < 0.01 or norms.max() > 100:
         return "Each gradient must have a length between 0.01 and 100."
-    if min(np.linalg.norm(d) for d in answers.surgeries(G)) < 1e-6 * norms.max():
-        return "For some order nothing is left of the direction, and nobody is hurt by a step that is not made."
+    if answers.independence(G) < 0.2:
+        return (
+            "The gradients nearly depend on one another: the least singular value of the unit gradients is "
+            f"{answers.independence(G):.2f}, and must be at least 0.2, so that a direction is good for all."
+        )
     worst = answers.worst_gain(G)
-    if worst <= -0.3:
+    if worst <= -0.15:
         return None
     if worst < -1e-9:
-        return f"Someone is hurt, whatever the order, but too little: at the best order a cosine of {worst:.2f}."
-    return "There is an order in which nobody is hurt. Look for three gradients that all conflict with one another."
+        return f"Someone is hurt, whatever the order, but too little: in the kindest order a cosine of {worst:.2f}."
+    return "There is an order in which nobody is hurt. Look for three that all conflict with one another, two of them strongly."
 
 
 Exercise(
     "multi-task-6",
     _victim,
-    accepted=(answers.VICTIM, np.array(answers.VICTIM), answers.SCALED_VICTIM),
+    accepted=(answers.VICTIM, np.array(answers.VICTIM), answers.LONGER_VICTIM),
     rejected=(
-        (((1.0, 0.0), (-0.5, 1.0), (0.0, 1.0)), "nobody is hurt"),
-        (((0.8, 0.59, -0.09), (-0.36, -0.77, -0.53), (-0.59, 0.49, 0.64)), "too little"),
+        (((1.0, 0.0, 0.0), (-0.5, 1.0, 0.0), (0.0, 1.0, 1.0)), "nobody is hurt"),
+        (answers.HURT_A_LITTLE, "too little"), (answers.DEPENDENT, "depend on one another"),
         (((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)), "between 0.01"),
-        (((1.0, 0.0), (-1.0, 0.0), (1.0, 0.0)), "nothing is left"), (((1.0, 0.0), (0.0, 1.0)), "Three gradients"),
+        (((1.0, 0.0), (-0.5, 1.0), (0.0, 1.0)), "3 to 10 columns"), (((1.0, 0.0), (0.0, 1.0)), "Three gradients"),
     ),
 )
