@@ -86,7 +86,7 @@ def digit_task(network, start, classes, *, labels, batch_size=None, name="digits
     TypeError, ValueError
         If an argument is wrong, as in `digit_images`.
     """
-    held_out = 34 * len(classes)  # no split has fewer of any five digits, or of ten
+    held_out = 34 * len(classes)  # every digit has so many in both parts of every split
 
     def draw(seed):
         train, *others = digit_images(classes, seed, labels=labels, **images)
