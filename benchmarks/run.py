@@ -31,7 +31,9 @@ from benchmarks.pages import page
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-IN_LIBRARY = ("schedule_table", "optimizer_step", "training_step", "multi_task_gradients")
+IN_LIBRARY = (
+    "schedule_table", "optimizer_step", "training_step", "multi_task_gradients", "meta_learning",
+)
 HELPERS = ("__init__", "run", "pages", "timing", "contenders")
 NAMES = sorted(file.stem for file in HERE.glob("*.py") if file.stem not in HELPERS)
 PINS = ("requirements.txt", "requirements-bench.txt")

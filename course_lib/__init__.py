@@ -25,6 +25,7 @@ _WHERE = {
         "mgda", "pcgrad", "cagrad", "nash", "upgrad", "UncertaintyWeighting", "DynamicWeightAverage",
         "GradNorm", "FAMO", "task_gradients", "combined_backward",
     ),
+    "transfer": ("layer_rates", "pull_to_start", "adapt"),
     "datasets": ("load", "Dataset", "Split"),
     "claims": ("claim",),
     "exercises": ("check",),
@@ -32,7 +33,7 @@ _WHERE = {
     "results": ("measured",),
 }
 _MODULES = (
-    "update_rules", "schedules", "objectives", "training", "frameworks", "kernels", "multi_task",
+    "update_rules", "schedules", "objectives", "training", "frameworks", "kernels", "multi_task", "transfer",
     "datasets", "plots", "claims", "exercises", "notebook", "results",
 )
 _HOME = {name: module for module, names in _WHERE.items() for name in names}

@@ -382,7 +382,7 @@ def test_other_bad_arguments_are_named():
     with pytest.raises(ValueError, match="c must be finite and >= 0, got -0.1"):
         cagrad(EXAMPLE, c=-0.1)
     for bad in ([1.0], [1.0, np.nan], [[1.0, 2.0]]):
-        with pytest.raises(ValueError, match="weights must be 2 finite numbers"):
+        with pytest.raises((TypeError, ValueError), match="weights must be"):
             combine(bad, EXAMPLE)
     tf = pytest.importorskip("tensorflow")
     with pytest.raises(TypeError, match=r"got one of TensorFlow: G.numpy\(\)"):

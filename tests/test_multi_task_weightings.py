@@ -257,5 +257,5 @@ def test_bad_settings_are_named():
         GradNorm(2).observe([1.0, 1.0], [1.0, -1.0])
     with pytest.raises(TypeError, match="rng must be"):
         random_weighting([1.0], None)
-    with pytest.raises(ValueError, match="weights must be 2 finite numbers"):
+    with pytest.raises((TypeError, ValueError), match="weights must be"):
         weighted_sum([1.0], [1.0, 2.0])

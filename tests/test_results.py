@@ -45,3 +45,22 @@ def test_a_cell_can_be_measured_again():
     method = {"m": lambda lr: rules()["Adam"](schedules(steps)["cosine"](lr))}
     again = training.compare(method, getattr(training, kind)(*arguments), [cell["lr"]], row["seeds"], steps)["m"]
     np.testing.assert_allclose(again.test[0], cell["test"], rtol=2e-3)
+
+
+# ---- starts for few-shot regression
+
+STARTS = measured("meta_learning")["rows"]
+
+
+@pytest.mark.parametrize("row", STARTS, ids=lambda row: row["subject"])
+def test_every_start_is_tuned_and_judged_at_an_equal_budget(row):
+    from benchmarks.meta_learning import FINE_TUNING, LOOKS, METHODS, SEEDS
+
+    assert [each["subject"] for each in STARTS] == list(METHODS)
+    assert (row["settings"], row["seeds"], tuple(row["looks"])) == (4, SEEDS, LOOKS)
+    for how, steps in {"tuned": LOOKS, "one step": (1,), "ten steps": (10,)}.items():
+        cell = row["cells"][how]
+        assert cell["steps"] in steps and cell["lr"] in FINE_TUNING[cell["rule"]]
+        assert len(cell["test"]) == SEEDS and np.isfinite(cell["test"]).all()
+        assert cell["curve"][LOOKS.index(cell["steps"])] == pytest.approx(np.mean(cell["test"]))
+    assert row["cells"]["tuned"]["validation"] <= row["cells"]["ten steps"]["validation"]

@@ -30,10 +30,12 @@ class TorchOptimizer(torch.optim.Optimizer):
         neither you nor a scheduler of torch may set it.
     compiled : bool
         Run each step as one compiled kernel for each group and dtype; see `compile_step`.
-        The parameters are moved into flat buffers, `w.data` being a view from then on, and
-        so are their gradients, as soon as backward has made them. A step with a gradient
-        missing cuts the kernel in two; a rule that looks at whole arrays gets one for each.
-        What is in `state` are views, too: write into them, do not replace them.
+        Small parameters are moved into flat buffers, `w.data` being a view from then on,
+        and so are their gradients, as soon as backward has made them. One of 65,536
+        numbers or more stays where it is, with a kernel of its own, unless the rule looks
+        at the whole model. A step with a gradient missing cuts a buffer's kernel in two; a
+        rule that looks at whole arrays gets a kernel for each. What is in `state` are
+        views, too: write into them, do not replace them.
     check_finite : bool or "skip"
         If a gradient holds NaN or infinity: raise an error that names the parameter (True),
         leave the whole step out and count it in `skipped` ("skip"), or do not look (False).

@@ -21,7 +21,7 @@ def cagrad(G, c=0.5):
         A row for each task. Dependent rows, and T > D, are allowed.
     c : float
         c ≥ 0, the radius in units of ‖ḡ‖. With c = 0, d is the mean; below 1, steps along d
-        still lead to minima of the mean loss; with a large c it points where `mgda` does.
+        still lead to stationary points of the mean loss; with a large c it points where `mgda` does.
 
     Returns
     -------

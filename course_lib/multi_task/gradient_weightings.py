@@ -92,8 +92,8 @@ class FAMO:
 
     so that the step is along the gradient of Σ zᵢ log Lᵢ. The logits x then make a step with
     the gradient Jᵀδ + γx, δᵢ = log Lᵢ(before) − log Lᵢ(after), J = ∂z/∂x: a task whose loss
-    fell by a larger share than the others' loses weight. A direction like that of `nash`, at
-    the cost of one backward pass.
+    fell by a larger share than the others' loses weight. It aims at the direction of `mgda`
+    on the gradients of log Lᵢ, at the cost of one backward pass and a second forward pass.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ G stays in its framework, dtype and device; M and w are NumPy's, in float64.
 
 import numpy as np
 
+from course_lib.multi_task.inputs import loss_values
 from course_lib.update_rules.arrays import cast_like, constant, framework
 
 BLOCK = 1 << 12      # columns whose products are summed as the dtype sums
@@ -78,10 +79,7 @@ def combine(weights, G):
     array([1.5, 1. ])
     """
     G = _matrix(G)
-    weights = np.asarray(weights, dtype=float)
-    if weights.shape != (len(G),) or not np.isfinite(weights).all():
-        raise ValueError(f"weights must be {len(G)} finite numbers, got {weights!r}")
-    return _weighted(weights, G, wide=True)
+    return _weighted(loss_values(weights, len(G), name="weights"), G, wide=True)
 
 
 def combined(G, weigh):

@@ -75,9 +75,7 @@ def weighted_sum(weights, losses):
     >>> weighted_sum([0.5, 2.0], [4.0, 1.0])
     4.0
     """
-    weights = np.asarray(weights, dtype=float)
-    if weights.shape != (len(losses),) or not np.isfinite(weights).all():
-        raise ValueError(f"weights must be {len(losses)} finite numbers, got {weights!r}")
+    weights = loss_values(weights, len(losses), name="weights")
     return sum(float(w) * loss for w, loss in zip(weights, losses))
 
 

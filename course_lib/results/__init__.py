@@ -21,7 +21,8 @@ def measured(name):
         The benchmark's name: "schedule_table", the rules under the schedules;
         "optimizer_step", the milliseconds of a step of each rule by each library;
         "training_step", those of a whole training step; "multi_task_gradients", those of the
-        gradients of ten losses, and of combining them.
+        gradients of ten losses, and of combining them; "meta_learning", how well starts of
+        several kinds are fine-tuned.
 
     Returns
     -------
