@@ -57,7 +57,7 @@ def depends_on():
     """Return the files, and the pins, on which the time of an optimizer's step depends: torch's and the yardsticks'."""
     library = ROOT / "course_lib"
     files = [*(library / "update_rules").glob("*.py"), *(library / "kernels").glob("*.py")]
-    files += [library / "frameworks" / f"{name}.py" for name in ("torch_optimizer", "parameter_groups")]
+    files += [library / "frameworks" / f"{name}.py" for name in ("torch_optimizer", "parameter_groups", "watched_steps")]
     files += [ROOT / "benchmarks" / f"{name}.py" for name in ("contenders", "timing")]
     pins = [pin(name) for name in ("torch", "keras", "tensorflow", "jax", "optax")]
     return [file.relative_to(ROOT).as_posix() for file in files], pins

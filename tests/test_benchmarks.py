@@ -66,16 +66,15 @@ def test_every_rule_is_measured():
 
 @pytest.mark.parametrize("rule", TWINS)
 def test_compiled_is_as_fast_as_the_best_library_at_12_million(rule):
-    """Two steps that both wait for the memory take equal times: none may be faster by more than the spread of rounds."""
+    """Two steps that both wait for the memory take equal times, which are measured with 5% between them.
+
+    RMSprop, NAdam and Adadelta torch has not fused; some rules it does not have at all, then it is Keras and optax.
+    """
     measured = step(rule, "12 M")
-    rivals = [path for path in TORCH if path in measured["ratios"]] or ["keras", "optax"]
-    first_quartile = measured["milliseconds"]["compiled"][0]
-    for rival in rivals:
-        times = measured["ratios"].get(rival, np.inf)
-        if rule in ("rmsprop", "nadam", "adadelta"):   # torch has not fused them
-            assert times >= 1.5, f"{rival}: {times} of compiled's time"
-        elif rival in measured["ratios"]:
-            assert times >= 0.9 and measured["milliseconds"][rival][2] >= first_quartile, f"{rival}: {times}"
+    rivals = [path for path in TORCH if path in measured["ratios"]]
+    least = 1.5 if rule in ("rmsprop", "nadam", "adadelta") else 0.95 if rivals else 0.9
+    for rival in rivals or ["keras", "optax"]:
+        assert measured["ratios"].get(rival, np.inf) >= least, f"{rival}: {measured['ratios'][rival]} of compiled's time"
 
 
 @pytest.mark.parametrize("case", ["MLP", "200 tensors"])

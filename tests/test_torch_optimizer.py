@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler as lrs
 from torch.optim import swa_utils
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from course_lib.frameworks import TorchOptimizer
 from course_lib.schedules import constant, cosine_decay, inverse_time_decay, warmup
@@ -659,6 +660,21 @@ def test_closure_computes_gradients_and_its_loss_is_returned():
     close(ours.parameters(), theirs.parameters())
     assert TorchOptimizer(parameters(), adam()).step() is None
     assert TorchOptimizer(parameters(), adam()).step(lambda: 3.5) == 3.5
+
+
+def test_a_profiler_and_hooks_on_all_optimizers_see_each_step():
+    """torch announces every step, which takes longer than a small one; ours only where something listens."""
+    optimizer, seen = TorchOptimizer(with_gradients(parameters()), gradient_descent(0.1)), []
+    with torch.profiler.profile() as profiler:
+        optimizer.step()
+    assert "Optimizer.step#TorchOptimizer.step" in {event.key for event in profiler.key_averages()}
+    handle = register_optimizer_step_post_hook(lambda each, args, kwargs: seen.append(each))
+    try:
+        optimizer.step()
+    finally:
+        handle.remove()
+    optimizer.step()
+    assert seen == [optimizer]
 
 
 def test_hooks_run_before_and_after_a_step():

@@ -6,6 +6,7 @@ import torch
 
 from course_lib.frameworks.parameter_groups import GroupRules, floats_once, kind, learning_rates
 from course_lib.frameworks.saved_states import states_in
+from course_lib.frameworks.watched_steps import announced_if_watched
 from course_lib.kernels.finiteness import finite
 from course_lib.kernels.flat_buffers import dense
 from course_lib.update_rules import Rule
@@ -65,6 +66,8 @@ class TorchOptimizer(torch.optim.Optimizer):
     >>> round(layer.bias.item() - before, 4)
     -0.1
     """
+
+    profile_hook_step = staticmethod(announced_if_watched)  # torch puts it around `step`
 
     def __init__(self, params, rule, *, compiled=False, check_finite=True):
         if not isinstance(rule, Rule):
