@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from course_lib import frameworks, training
+from course_lib import frameworks, kernels, multi_task, training, transfer, tuning
 
+LATE = frameworks, kernels, multi_task, training, transfer, tuning
 ROOT = Path(__file__).resolve().parent.parent
 MOCKED = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]["config"]["autodoc_mock_imports"]
 PROGRAM = """
@@ -33,7 +34,7 @@ for name in mocked:
 
 from sphinx.ext.autodoc.mock import ismock
 
-from course_lib import frameworks, training
+from course_lib import frameworks, kernels, multi_task, training, transfer, tuning
 from tools import site_extension
 
 events = {}
@@ -44,7 +45,7 @@ events["config-inited"](app, SimpleNamespace(autodoc_mock_imports=mocked))
 sys.stdout = sys.__stdout__
 
 found = {}
-for module in (frameworks, training):
+for module in (frameworks, kernels, multi_task, training, transfer, tuning):
     for name in module.__all__:
         try:
             thing = getattr(module, name)
@@ -73,6 +74,7 @@ def test_the_frameworks_are_mocked():
 
 @pytest.mark.parametrize("name, kind", [
     ("TorchOptimizer", "class"), ("KerasOptimizer", "class"), ("Comparison", "class"), ("Task", "class"),
+    ("Network", "class"), ("BayesSearchCV", "class"), ("triton_adamw", "function"), ("task_gradients", "function"),
     ("compare", "function"), ("fit", "function"), ("logistic_task", "function"), ("sharpness", "function"),
 ])
 def test_what_needs_a_framework_is_found_without_it(found, name, kind):
@@ -80,5 +82,5 @@ def test_what_needs_a_framework_is_found_without_it(found, name, kind):
 
 
 def test_every_public_name_is_found(found):
-    assert set(found) == {*frameworks.__all__, *training.__all__}
+    assert set(found) == {name for module in LATE for name in module.__all__}
     assert set(found.values()) == {"class", "function"}, found

@@ -8,12 +8,14 @@ nothing refers to are removed.
 import importlib.metadata
 import re
 import shutil
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from types import SimpleNamespace
 
 from sphinx.ext.autodoc.mock import mock
 
-from course_lib import frameworks, training
+import course_lib
 from tools.site_claims import ClaimsDirective, mark_claims
 from tools.site_icons import icon_styles, without_icon_font
 
@@ -106,8 +108,9 @@ def load_library(app, config):
 
         # A decorator that is mocked would hide the class.
         keras.saving = SimpleNamespace(register_keras_serializable=lambda *_, **__: lambda decorated: decorated)
-        for module in (frameworks, training):
-            for name in module.__all__:
+        for each in iter_modules(course_lib.__path__):
+            module = import_module(f"course_lib.{each.name}")
+            for name in getattr(module, "__all__", ()):
                 getattr(module, name)
 
 

@@ -1,0 +1,26 @@
+"""Tuning: settings found by trial, each trial chosen in the light of those before.
+
+SciPy and scikit-learn are loaded when something of this package is first asked for, and not before.
+"""
+
+from importlib import import_module
+
+_WHERE = {
+    "GaussianProcess": "gaussian_process",
+    "expected_improvement": "acquisitions", "log_expected_improvement": "acquisitions",
+    "probability_of_improvement": "acquisitions", "lower_confidence_bound": "acquisitions",
+    "Space": "spaces", "BayesianSearch": "bayesian_search", "bayesian_minimize": "bayesian_search",
+    "BayesSearchCV": "estimator", "Trial": "trials", "Result": "trials",
+}
+
+__all__ = list(_WHERE)
+
+
+def __getattr__(name):
+    if name in _WHERE:
+        return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__
