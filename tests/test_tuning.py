@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -283,7 +286,7 @@ def test_a_batch_asks_for_different_settings_and_takes_values_in_any_order():
         assert apart.min() > 1e-5
         for x in reversed(asked):
             search.tell(x, branin(x))
-    assert len(search.result().history) == 24 and search.result().value < 1.5 and not search._pending
+    assert len(search.result().history) == 24 and search.result().value < 1.5 and not search.pending
 
 
 def test_a_search_goes_on_from_its_file_even_if_the_last_line_was_cut_off(tmp_path):
@@ -389,3 +392,75 @@ def test_settings_that_fail_are_passed_over_and_wrong_arguments_named():
                                 ({"search_spaces": {"C": (1.0, "log")}}, TypeError, "dimension 'C'")):
         with pytest.raises(error, match=words):
             BayesSearchCV(SVC(), **{"search_spaces": {"C": (0.1, 1.0)}, **wrong}).fit(X, y)
+
+
+# ---- trials in processes
+
+def test_trials_run_in_processes_and_none_is_lost(tmp_path):
+    found = bayesian_minimize(branin, BRANIN, calls=24, seed=0, workers=3, path=tmp_path / "trials.jsonl")
+    assert len(found.history) == len((tmp_path / "trials.jsonl").read_text().splitlines()) == 24
+    assert found.value < 2 and all(trial.value == branin(trial.x) for trial in found.history)
+    bent = 3.0
+    by_closure = bayesian_minimize(lambda x: x["a"] * bent, {"a": (0.0, 1.0)}, calls=4, seed=0, workers=2)
+    assert all(trial.value == 3 * trial.x["a"] for trial in by_closure.history)
+
+
+def test_what_raises_in_a_process_hangs_or_kills_it_has_failed_and_the_rest_goes_on(tmp_path):
+    def f(x):
+        if x["depth"] == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if x["depth"] == 2:
+            time.sleep(1000)
+        if x["depth"] == 3:
+            raise ValueError("too deep")
+        return float(x["depth"])
+
+    found = bayesian_minimize(f, {"depth": (1, 5)}, calls=10, seed=0, workers=2, timeout=2.0, initial=10)
+    reasons = {trial.x["depth"]: trial.reason for trial in found.history if trial.status == "failed"}
+    assert reasons == {1: "the process of the trial died", 2: "no value within 2 s", 3: "ValueError: too deep"}
+    assert found.x == {"depth": 4} and len(found.history) == 10
+
+
+def test_a_trial_whose_process_was_killed_is_begun_again(tmp_path):
+    def f(x):
+        begun = tmp_path / f"{x['depth']}"
+        if not begun.exists():
+            begun.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return float(x["depth"])
+
+    found = bayesian_minimize(f, {"depth": (1, 3)}, calls=3, seed=0, workers=2, initial=3)
+    assert {trial.status for trial in found.history} == {"ok"}
+    for begun in tmp_path.iterdir():
+        begun.unlink()
+    once = bayesian_minimize(f, {"depth": (1, 3)}, calls=1, seed=0, workers=1, initial=3, retries=0)
+    assert once.history[0].reason == "the process of the trial died"
+
+
+def test_no_process_is_left_over_after_an_interrupt(tmp_path, monkeypatch):
+    from course_lib.tuning import workers as module
+
+    pools = []
+
+    class Watched(module.ProcessPoolExecutor):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            pools.append(self)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "ProcessPoolExecutor", Watched)
+    monkeypatch.setattr(module, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bayesian_minimize(lambda x: time.sleep(1000), BRANIN, calls=4, seed=0, workers=2)
+    assert len(pools) == 2 and not any(pool._processes for pool in pools)
+
+
+@pytest.mark.parametrize("wrong, words", [
+    ({"workers": 0}, "workers must be"), ({"workers": 1, "timeout": 0.0}, "timeout must be finite and > 0"),
+    ({"workers": 1, "retries": -1}, "retries must be"), ({"timeout": 1.0}, "timeout needs workers"),
+])
+def test_wrong_numbers_of_processes_are_named(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        bayesian_minimize(branin, BRANIN, 3, 0, **wrong)

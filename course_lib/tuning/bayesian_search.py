@@ -18,7 +18,7 @@ AGAIN = 1.1  # the settings of the process are fitted again when there are so ma
 
 
 class BayesianSearch:
-    """A search that models the objective by a Gaussian process, for the smallest value.
+    """A search for the smallest value, which models the objective by a Gaussian process.
 
     The first settings fill the space evenly; then each is where the expected improvement is
     largest. A setting that was asked for and not yet told is believed to have the value that
@@ -38,6 +38,8 @@ class BayesianSearch:
     ----------
     trials : list of Trial
         In the order in which they were told.
+    pending : list of array [width]
+        The places in the unit cube of what was asked for and not yet told.
     process : GaussianProcess or None
         The last that was fitted, over the unit cube.
 
@@ -69,7 +71,7 @@ class BayesianSearch:
         self.file = None if path is None else TrialFile(path)
         self.trials = [] if path is None else self.file.trials
         self._places = [self.space.encode(trial.x) for trial in self.trials]
-        self._pending = []
+        self.pending = []
         self._first = self.space.spread(self.initial, self.seed)
         self.process = self._fitted_to = None
 
@@ -88,7 +90,7 @@ class BayesianSearch:
         asked = [self._next() for _ in range(1 if number is None else count("number", number))]
         return asked[0] if number is None else asked
 
-    def tell(self, x, value, *, reason=""):
+    def tell(self, x, value, reason=""):
         """Take what a setting gave: its value, or NaN if it failed.
 
         Parameters
@@ -106,9 +108,9 @@ class BayesianSearch:
         place = self.space.encode(trial.x)
         if self.file is not None:
             self.file.append(trial)
-        for i, pending in enumerate(self._pending):
+        for i, pending in enumerate(self.pending):
             if np.allclose(pending, place, rtol=0, atol=SAME):
-                del self._pending[i]
+                del self.pending[i]
                 break
         self.trials.append(trial)
         self._places.append(place)
@@ -118,7 +120,7 @@ class BayesianSearch:
         return best_of(self.trials)
 
     def _next(self):
-        made = len(self.trials) + len(self._pending)
+        made = len(self.trials) + len(self.pending)
         rng = np.random.default_rng([self.seed, made])
         if made < self.initial:
             u = self._first[made]
@@ -126,7 +128,7 @@ class BayesianSearch:
             u = self.space.snapped(rng.random((1, self.space.width)))[0]
         else:
             u = self._promising(rng)
-        self._pending.append(u)
+        self.pending.append(u)
         return self.space.decode(u)
 
     def _promising(self, rng):
@@ -142,7 +144,7 @@ class BayesianSearch:
         refined = [self._refined(process, best, u) for u in places[np.argsort(-gain)[:REFINED]]]
         places = np.vstack([self.space.snapped(np.array(refined)), places])
         gain = log_expected_improvement(*process.predict(places), best)
-        known = np.vstack([told, *self._pending])
+        known = np.vstack([told, *self.pending])
         new = np.abs(places[:, None] - known).max(2).min(1) > SAME
         if not new.any():  # a finite space of which all is tried
             return self.space.snapped(rng.random((1, self.space.width)))[0]
@@ -159,8 +161,8 @@ class BayesianSearch:
         else:
             self.process.refit(X, y)
         best = y.min()
-        if self._pending:
-            pending = np.array(self._pending)
+        if self.pending:
+            pending = np.array(self.pending)
             believed, _ = self.process.predict(pending)
             self.process.refit(np.vstack([X, pending]), np.append(y, believed))
             best = min(best, believed.min())
@@ -183,7 +185,7 @@ class BayesianSearch:
         return minimize(loss, u, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 50}).x
 
 
-def bayesian_minimize(f, space, calls, seed, *, initial=8, path=None):
+def bayesian_minimize(f, space, calls, seed, *, initial=8, path=None, workers=None, timeout=None, retries=1):
     """Search for the setting with the smallest value.
 
     Parameters
@@ -200,6 +202,14 @@ def bayesian_minimize(f, space, calls, seed, *, initial=8, path=None):
     path : str or path, optional
         A file to which every trial is written as it finishes; a search that was broken off
         goes on from it.
+    workers : int, optional
+        How many trials are tried at once, each in a process of its own. The next setting is
+        asked for when one ends, so the search depends on how long they take.
+        When left out: in this process, one after the other.
+    timeout : float, optional
+        Seconds after which a trial has failed and its process is ended; with workers only.
+    retries : int
+        How often a trial is begun again whose process died, before it has failed.
 
     Returns
     -------
@@ -222,8 +232,19 @@ def bayesian_minimize(f, space, calls, seed, *, initial=8, path=None):
         raise TypeError(f"f must be callable, got {f!r}")
     calls = count("calls", calls)
     search = BayesianSearch(space, seed, initial=initial, path=path)
+    if workers is not None:
+        from course_lib.tuning.workers import Workers
+
+        with Workers(f, workers, timeout, retries) as team:
+            while len(search.trials) < calls:
+                while team.free and len(search.trials) + len(search.pending) < calls:
+                    team.submit(search.ask())
+                for found in team.finished():
+                    search.tell(*found)
+        return search.result()
+    if timeout is not None:
+        raise ValueError("timeout needs workers: in this process nothing can end a trial")
     while len(search.trials) < calls:
         x = search.ask()
-        value, reason = tried(f, x)
-        search.tell(x, value, reason=reason)
+        search.tell(x, *tried(f, x))
     return search.result()
