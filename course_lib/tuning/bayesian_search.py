@@ -141,7 +141,9 @@ class BayesianSearch:
         near = lead + rng.standard_normal((NEAR, self.space.width)) * 10 ** rng.uniform(-3, -1, (NEAR, 1))
         places = self.space.snapped(np.vstack([anywhere, near.clip(0, 1)]))
         gain = log_expected_improvement(*process.predict(places), best)
-        refined = [self._refined(process, best, u) for u in places[np.argsort(-gain)[:REFINED]]]
+        far, close = np.argsort(-gain[:CANDIDATES]), CANDIDATES + np.argsort(-gain[CANDIDATES:])
+        starts = places[np.append(far[:REFINED], close[:REFINED])]  # not all where the lead is
+        refined = [self._refined(process, best, u) for u in starts]
         places = np.vstack([self.space.snapped(np.array(refined)), places])
         gain = log_expected_improvement(*process.predict(places), best)
         known = np.vstack([told, *self.pending])
