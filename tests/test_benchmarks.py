@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks import bayesian_search, contenders, gpu_step, multi_task_gradients, optimizer_step, run, timing, training_step
+from benchmarks import contenders, gpu_step, multi_task_gradients, optimizer_step, run, timing, training_step
 from benchmarks.contenders import TORCH, TWINS
 from course_lib.update_rules.registry import _REGISTRY
 from tools import chapters
@@ -131,20 +131,6 @@ def test_combining_is_less_than_a_tenth_of_ten_backward_passes(name):
     for batch in multi_task_gradients.BATCHES:
         milliseconds = row("multi_task_gradients", batch)["milliseconds"]
         assert milliseconds[name][1] < milliseconds[f"torchjd {'pcgrad' if name == 'pcgrad' else 'mgda'}"][1]
-
-
-# ---- the committed scores and ratios of Bayesian search
-
-def test_bayesian_search_needs_no_more_trials_than_scikit_optimizes_table():
-    """33.1 trials on Branin, and −3.299 with a deviation of 0.048 after 200 on Hartmann6."""
-    assert np.mean(row("bayesian_search", "Branin")["first"]) <= 33.1
-    assert np.mean(row("bayesian_search", "Hartmann6")["best"]) <= -3.299 + 0.048
-
-
-def test_bayesian_search_thinks_a_tenth_as_long_as_scikit_optimize_and_no_longer_than_optuna():
-    measured = row("bayesian_search", "time")
-    assert measured["ratios"]["scikit-optimize"] >= 10 and measured["ratios"]["optuna"] >= 1
-    assert max(measured["best"]["ours"]) <= bayesian_search.REACHED
 
 
 # ---- how it is measured
