@@ -12,7 +12,7 @@ from course_lib.tuning.spaces import Space
 from course_lib.tuning.trials import Trial, TrialFile, best_of, tried
 from course_lib.validation import count
 
-CANDIDATES, NEAR, REFINED = 1000, 200, 4
+CANDIDATES, NEAR, REFINED = 1000, 200, 4  # anywhere, near the best; of each
 SAME = 1e-6  # places nearer to each other than this are one
 AGAIN = 1.1  # the settings of the process are fitted again when there are so many times the trials
 
@@ -135,15 +135,13 @@ class BayesianSearch:
         """The place with the largest expected improvement among those not yet tried."""
         process, best = self._believe()
         told = np.array(self._places)
-        values = np.array([trial.value for trial in self.trials])
-        lead = told[np.nanargmin(values)]
+        lead = told[np.nanargmin([trial.value for trial in self.trials])]
         anywhere = rng.random((CANDIDATES, self.space.width))
         near = lead + rng.standard_normal((NEAR, self.space.width)) * 10 ** rng.uniform(-3, -1, (NEAR, 1))
         places = self.space.snapped(np.vstack([anywhere, near.clip(0, 1)]))
         gain = log_expected_improvement(*process.predict(places), best)
         far, close = np.argsort(-gain[:CANDIDATES]), CANDIDATES + np.argsort(-gain[CANDIDATES:])
-        starts = places[np.append(far[:REFINED], close[:REFINED])]  # not all where the lead is
-        refined = [self._refined(process, best, u) for u in starts]
+        refined = [self._refined(process, best, u) for u in places[[*far[:REFINED], *close[:REFINED]]]]
         places = np.vstack([self.space.snapped(np.array(refined)), places])
         gain = log_expected_improvement(*process.predict(places), best)
         known = np.vstack([told, *self.pending])
