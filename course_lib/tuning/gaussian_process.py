@@ -17,6 +17,10 @@ class GaussianProcess:
 
         y = f(x) + ε,    cov(f(x), f(x')) = σ² k(r),    r² = Σ ((x_d − x'_d)/ℓ_d)²
 
+    A setting that is left out is fitted, to the largest marginal likelihood, in the units of
+    values that are shifted and scaled to mean 0 and variance 1. With all given, nothing is
+    shifted or scaled.
+
     Parameters
     ----------
     kernel : str
@@ -27,10 +31,6 @@ class GaussianProcess:
         σ² > 0, of f.
     noise : float, optional
         The variance of ε, at least 0.
-
-    What is left out is fitted: to the largest marginal likelihood, in the units of values
-    that are shifted and scaled to mean 0 and variance 1. With all three given, nothing is
-    shifted or scaled.
 
     Attributes
     ----------
@@ -54,9 +54,9 @@ class GaussianProcess:
     Examples
     --------
     >>> process = GaussianProcess("rbf", lengthscale=1.0, variance=1.0, noise=1e-6)
-    >>> mean, std = process.fit([[0.0], [1.0]], [0.0, 1.0]).predict([[0.0], [9.0]])
-    >>> mean.round(3) + 0.0, std.round(3)
-    (array([0., 0.]), array([0.001, 1.   ]))
+    >>> mean, std = process.fit([[0.0], [1.0]], [0.0, 1.0]).predict([[0.5], [1.0], [9.0]])
+    >>> mean.round(3), std.round(3)    # between the data, on them, far from them
+    (array([0.549, 1.   , 0.   ]), array([0.175, 0.001, 1.   ]))
     """
 
     def __init__(self, kernel="matern52", lengthscale=None, variance=None, noise=None):
