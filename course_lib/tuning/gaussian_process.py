@@ -75,10 +75,7 @@ class GaussianProcess:
         GaussianProcess
             Itself.
         """
-        self.X = _matrix("X", X)
-        y = finite_array("y", y)
-        if y.shape != (len(self.X),) or not len(y):
-            raise ValueError(f"y must be one value for each of {len(self.X)} inputs, got shape {y.shape}")
+        y = self._take(X, y)
         D = self.X.shape[1]
         given = self.given["lengthscale"]
         if given is not None and given.size not in (1, D):
@@ -94,8 +91,7 @@ class GaussianProcess:
 
     def refit(self, X, y):
         """The same settings, shift and scale with other data: fast, for a point more."""
-        self.X, y = _matrix("X", X), finite_array("y", y)
-        self.y = (y - self.shift) / self.scale
+        self.y = (self._take(X, y) - self.shift) / self.scale
         self._set(self.lengthscale, self.variance, self.noise)
         return self
 
@@ -162,6 +158,14 @@ class GaussianProcess:
         # Σ W h (a_i − a_j)² by sums over rows: no array [n, n, D] is needed.
         by_length = weighted.sum(1) @ square - np.einsum("id,id->d", scaled, weighted @ scaled)
         return value, np.append(by_length, [(W * k).sum() / 2, self.noise * np.trace(W) / 2])
+
+    def _take(self, X, y):
+        """Keep the inputs, and return the values, both checked."""
+        X, y = _matrix("X", X), finite_array("y", y)
+        if y.shape != (len(X),) or not len(y):
+            raise ValueError(f"y must be one value for each of {len(X)} inputs, got shape {y.shape}")
+        self.X = X
+        return y
 
     def _covariance(self, X):
         k, h = COVARIANCES[self.kernel](square_distances(X, self.X, self.lengthscale))

@@ -1,10 +1,12 @@
 """What is searched: named numbers and choices, and their place in a unit cube."""
 
 import math
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from scipy.stats import qmc
+
+from course_lib.validation import number
 
 
 class Space:
@@ -105,7 +107,7 @@ class Number:
         return f"({self.low:g}, {self.high:g}{', log' if self.log else ''})"
 
     def encode(self, value):
-        value = _real(self.name, value, self.low, self.high)
+        value = number(self.name, value, least=self.low, most=self.high)
         a, b, v = (np.log([self.low, self.high, value]) if self.log else (self.low, self.high, value))
         return np.array([(v - a) / (b - a)])
 
@@ -130,7 +132,7 @@ class Integer:
         return f"({self.low}, {self.high})"
 
     def encode(self, value):
-        value = _real(self.name, value, self.low, self.high)
+        value = number(self.name, value, least=self.low, most=self.high)
         if value != round(value):
             raise ValueError(f"{self.name} must be a whole number, got {value!r}")
         return np.array([(value - self.low + 0.5) / (self.high - self.low + 1)])
@@ -167,18 +169,10 @@ def _dimension(name, given):
         return Choice(name, given)
     if not isinstance(given, tuple) or len(given) not in (2, 3) or (len(given) == 3 and given[2] != "log"):
         raise ValueError(f'dimension {name!r} must be (low, high), (low, high, "log") or a list, got {given!r}')
-    low, high = (_real(f"dimension {name!r}", end) for end in given[:2])
+    low, high = (number(f"dimension {name!r}", end) for end in given[:2])
     if not low < high:
         raise ValueError(f"dimension {name!r} must have its low end below its high end, got {given!r}")
     whole = all(isinstance(end, Integral) for end in given[:2])
     if whole and len(given) == 2:
         return Integer(name, int(low), int(high))
     return Number(name, low, high, len(given) == 3)
-
-
-def _real(name, value, low=-math.inf, high=math.inf):
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not math.isfinite(value) or not low <= value <= high:
-        raise ValueError(f"{name} must be finite and from {low:g} to {high:g}, got {value!r}")
-    return value
