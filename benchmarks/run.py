@@ -32,7 +32,8 @@ from benchmarks.pages import page
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 IN_LIBRARY = (
-    "schedule_table", "optimizer_step", "training_step", "multi_task_gradients", "meta_learning",
+    "schedule_table", "optimizer_step", "training_step", "multi_task_gradients", "meta_learning", "bayesian_search",
+    "tuning_study",
 )
 HELPERS = ("__init__", "run", "pages", "timing", "contenders")
 NAMES = sorted(file.stem for file in HERE.glob("*.py") if file.stem not in HELPERS)

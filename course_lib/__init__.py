@@ -26,6 +26,10 @@ _WHERE = {
         "GradNorm", "FAMO", "task_gradients", "combined_backward",
     ),
     "transfer": ("layer_rates", "pull_to_start", "adapt"),
+    "tuning": (
+        "GaussianProcess", "expected_improvement", "log_expected_improvement", "probability_of_improvement",
+        "lower_confidence_bound", "Space", "BayesianSearch", "bayesian_minimize", "BayesSearchCV",
+    ),
     "datasets": ("load", "Dataset", "Split"),
     "claims": ("claim",),
     "exercises": ("check",),
@@ -34,7 +38,7 @@ _WHERE = {
 }
 _MODULES = (
     "update_rules", "schedules", "objectives", "training", "frameworks", "kernels", "multi_task", "transfer",
-    "datasets", "plots", "claims", "exercises", "notebook", "results",
+    "tuning", "datasets", "plots", "claims", "exercises", "notebook", "results",
 )
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 

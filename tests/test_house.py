@@ -63,7 +63,7 @@ def test_imports_keep_to_the_plan(file):
     inside = file.relative_to(ROOT / "course_lib").with_suffix("").parts
     used = imports(file.read_text(encoding="utf-8"))
     words = {word for name in used for word in name.split(".")}
-    if inside != ("tuning", "workers"):   # it sends functions to processes
+    if inside != ("tuning", "local_processes"):   # it sends functions to processes
         assert not words & {"pickle", "cloudpickle", "joblib"}, "files are JSON, npz, safetensors or Keras's own"
     if file.name != "__init__.py" or len(inside) > 1:
         local = {name for name in used if name.startswith((".", "course_lib"))}

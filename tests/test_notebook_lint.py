@@ -46,7 +46,7 @@ def sample(tmp_path):
     alt = "A line that rises from the lower left corner to the upper right one."
     cells = [
         v4.new_markdown_cell(f"# Sample\n\n20 minutes to read · 30 seconds to run\n\n{TITLE}"),
-        v4.new_code_cell(stamp.INSTALL.format(repository=stamp.PLACEHOLDER)),
+        v4.new_code_cell(stamp.install_cell("sample", stamp.PLACEHOLDER)),
         v4.new_markdown_cell(f"## A part\n\nThe error is $w = 0.43$, or 42.9% ([source]({DOI})).\n\n{SUMMARY}\n"),
         v4.new_code_cell("print(3 / 7)", outputs=[printed("0.428571\n")]),
         v4.new_code_cell("plot()", outputs=[picture], metadata={"mystnb": {"image": {"alt": alt}}}),

@@ -8,6 +8,7 @@ the address stay as they are, so outputs remain current. Standard library only: 
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,8 +21,16 @@ import importlib.util, os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")   # TensorFlow: no start-up noise
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 if importlib.util.find_spec("course_lib") is None:    # on Colab, or outside the repository
-    %pip install --quiet https://github.com/{repository}/archive/refs/heads/main.zip"""
+    %pip install --quiet {package}"""
+PACKAGE = "https://github.com/{repository}/archive/refs/heads/main.zip"
 COLAB = "https://colab.research.google.com/github/{repository}/blob/main/book/{chapter}.ipynb"
+
+
+def install_cell(chapter, repository, root=ROOT):
+    """Return the first code cell of a chapter; one that needs more than Colab has names an extra of its own."""
+    extras = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    package = PACKAGE.format(repository=repository)
+    return INSTALL.format(package=f'"course_lib[{chapter}] @ {package}"' if chapter in extras else package)
 
 
 def parse(text):

@@ -22,7 +22,8 @@ def measured(name):
         "optimizer_step", the milliseconds of a step of each rule by each library;
         "training_step", those of a whole training step; "multi_task_gradients", those of the
         gradients of ten losses, and of combining them; "meta_learning", how well starts of
-        several kinds are fine-tuned.
+        several kinds are fine-tuned; "bayesian_search", how many trials and how much time it
+        takes; "tuning_study", what it brings on real data.
 
     Returns
     -------

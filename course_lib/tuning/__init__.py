@@ -9,7 +9,7 @@ _WHERE = {
     "GaussianProcess": "gaussian_process",
     "expected_improvement": "acquisitions", "log_expected_improvement": "acquisitions",
     "probability_of_improvement": "acquisitions", "lower_confidence_bound": "acquisitions",
-    "Space": "spaces", "BayesianSearch": "bayesian_search", "bayesian_minimize": "bayesian_search",
+    "Space": "spaces", "BayesianSearch": "bayesian_search", "bayesian_minimize": "minimizing",
     "BayesSearchCV": "estimator", "Trial": "trials", "Result": "trials",
 }
 

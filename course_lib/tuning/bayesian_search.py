@@ -15,6 +15,7 @@ from course_lib.validation import count
 CANDIDATES, NEAR, REFINED = 1000, 200, 4  # anywhere, near the best; of each
 SAME = 1e-6  # places nearer to each other than this are one
 AGAIN = 1.1  # the settings of the process are fitted again when there are so many times the trials
+SMALL = 1e-3  # times the deviation of the values: less is no improvement
 
 
 class BayesianSearch:
@@ -24,6 +25,10 @@ class BayesianSearch:
     largest. A setting that was asked for and not yet told is believed to have the value that
     the process predicts, so that others can be asked for in the meantime.
 
+    A process that has seen many trials around one minimum can be sure, and wrong, that there is
+    no other. So when the search has stalled it begins anew, with other first settings and a
+    process that knows of the trials since then alone.
+
     Parameters
     ----------
     space : Space or dict
@@ -31,6 +36,9 @@ class BayesianSearch:
         The search is the same for the same seed and the same values.
     initial : int
         How many settings fill the space, before the process is asked.
+    restart_after : int or None
+        The search begins anew when so many trials improved the best value since its beginning
+        by less than a thousandth of the deviation of the values. None: never.
     path : str or path, optional
         A file of trials: those in it are taken as told, and each told is added to it.
 
@@ -42,6 +50,8 @@ class BayesianSearch:
         The places in the unit cube of what was asked for and not yet told.
     process : GaussianProcess or None
         The last that was fitted, over the unit cube.
+    start : int
+        The number of the trial, from 0, with which the search last began anew.
 
     Raises
     ------
@@ -52,7 +62,8 @@ class BayesianSearch:
     ----------
     J. Snoek, H. Larochelle, R. P. Adams, Practical Bayesian optimization of machine learning
     algorithms, NIPS 2012, arXiv:1206.2944. Ginsbourger, Le Riche and Carraro (2010) call the
-    belief about what is pending the kriging believer.
+    belief about what is pending the kriging believer. D. Eriksson et al., Scalable global
+    optimization via local Bayesian optimization, NeurIPS 2019, arXiv:1910.01739, restart so.
 
     Examples
     --------
@@ -64,16 +75,16 @@ class BayesianSearch:
     True
     """
 
-    def __init__(self, space, seed, *, initial=8, path=None):
+    def __init__(self, space, seed, *, initial=8, restart_after=20, path=None):
         self.space = space if isinstance(space, Space) else Space(space)
         self.seed = count("seed", seed, least=0)
         self.initial = count("initial", initial)
+        self.restart_after = None if restart_after is None else count("restart_after", restart_after)
+        self.trials, self.pending, self._places = [], [], []
+        self._begin()
         self.file = None if path is None else TrialFile(path)
-        self.trials = [] if path is None else self.file.trials
-        self._places = [self.space.encode(trial.x) for trial in self.trials]
-        self.pending = []
-        self._first = self.space.spread(self.initial, self.seed)
-        self.process = self._fitted_to = None
+        for trial in [] if path is None else self.file.trials:
+            self._take(trial, self.space.encode(trial.x))
 
     def ask(self, number=None):
         """The next setting to try.
@@ -112,19 +123,41 @@ class BayesianSearch:
             if np.allclose(pending, place, rtol=0, atol=SAME):
                 del self.pending[i]
                 break
-        self.trials.append(trial)
-        self._places.append(place)
+        self._take(trial, place)
 
     def result(self):
         """The best setting so far, its value, and all trials."""
         return best_of(self.trials)
 
+    def _begin(self):
+        """Begin, or begin anew: first settings, and no process yet."""
+        self.start = len(self.trials)
+        seed = np.random.default_rng([self.seed, self.start]) if self.start else self.seed
+        self._first = self.space.spread(self.initial, seed)
+        self.process = self._fitted_to = None
+
+    def _take(self, trial, place):
+        self.trials.append(trial)
+        self._places.append(place)
+        values = self._values()
+        if self.restart_after is None or len(values) < self.initial + self.restart_after:
+            return
+        best = np.minimum.accumulate(values)
+        if best[-1 - self.restart_after] - best[-1] < SMALL * values.std():
+            self._begin()
+
+    def _values(self):
+        """Those of the trials since the search began; what failed is as bad as the worst."""
+        values = np.array([trial.value for trial in self.trials[self.start :]])
+        failed = np.isnan(values)
+        return np.where(failed, values[~failed].max() if not failed.all() else np.nan, values)
+
     def _next(self):
         made = len(self.trials) + len(self.pending)
-        rng = np.random.default_rng([self.seed, made])
-        if made < self.initial:
-            u = self._first[made]
-        elif not any(trial.status == "ok" for trial in self.trials):
+        rng, began = np.random.default_rng([self.seed, made]), made - self.start
+        if began < self.initial:
+            u = self._first[began]
+        elif not any(trial.status == "ok" for trial in self.trials[self.start :]):
             u = self.space.snapped(rng.random((1, self.space.width)))[0]
         else:
             u = self._promising(rng)
@@ -135,7 +168,7 @@ class BayesianSearch:
         """The place with the largest expected improvement among those not yet tried."""
         process, best = self._believe()
         told = np.array(self._places)
-        lead = told[np.nanargmin([trial.value for trial in self.trials])]
+        lead = told[self.start + self._values().argmin()]
         anywhere = rng.random((CANDIDATES, self.space.width))
         near = lead + rng.standard_normal((NEAR, self.space.width)) * 10 ** rng.uniform(-3, -1, (NEAR, 1))
         places = self.space.snapped(np.vstack([anywhere, near.clip(0, 1)]))
@@ -152,9 +185,7 @@ class BayesianSearch:
 
     def _believe(self):
         """The process given the trials, and the best value that it believes in."""
-        X = np.array(self._places)
-        y = np.array([trial.value for trial in self.trials])
-        y = np.where(np.isnan(y), np.nanmax(y), y)  # what failed is as bad as the worst
+        X, y = np.array(self._places[self.start :]), self._values()
         if self._fitted_to is None or len(y) >= AGAIN * self._fitted_to:
             self.process = GaussianProcess().fit(X, y)
             self._fitted_to = len(y)
@@ -183,68 +214,3 @@ class BayesianSearch:
 
         bounds = [(0.0, 1.0)] * len(u)
         return minimize(loss, u, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 50}).x
-
-
-def bayesian_minimize(f, space, calls, seed, *, initial=8, path=None, workers=None, timeout=None, retries=1):
-    """Search for the setting with the smallest value.
-
-    Parameters
-    ----------
-    f : callable
-        f(x), x a dict by name, returns a number. If it raises or returns NaN, the trial has
-        failed, and the search goes on.
-    space : Space or dict
-    calls : int
-        How many trials in all, those in the file included.
-    seed : int
-    initial : int
-        How many fill the space first.
-    path : str or path, optional
-        A file to which every trial is written as it finishes; a search that was broken off
-        goes on from it.
-    workers : int, optional
-        How many trials are tried at once, each in a process of its own. The next setting is
-        asked for when one ends, so the search depends on how long they take.
-        When left out: in this process, one after the other.
-    timeout : float, optional
-        Seconds after which a trial has failed and its process is ended; with workers only.
-    retries : int
-        How often a trial is begun again whose process died, before it has failed.
-
-    Returns
-    -------
-    Result
-        x, value, history.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is wrong. KeyboardInterrupt is not caught: with a path nothing that
-        finished is lost.
-
-    Examples
-    --------
-    >>> found = bayesian_minimize(lambda x: (x["x"] - 0.5) ** 2, {"x": (-2.0, 2.0)}, calls=15, seed=0)
-    >>> len(found.history), found.value < 1e-4
-    (15, True)
-    """
-    if not callable(f):
-        raise TypeError(f"f must be callable, got {f!r}")
-    calls = count("calls", calls)
-    search = BayesianSearch(space, seed, initial=initial, path=path)
-    if workers is not None:
-        from course_lib.tuning.workers import Workers
-
-        with Workers(f, workers, timeout, retries) as team:
-            while len(search.trials) < calls:
-                while team.free and len(search.trials) + len(search.pending) < calls:
-                    team.submit(search.ask())
-                for found in team.finished():
-                    search.tell(*found)
-        return search.result()
-    if timeout is not None:
-        raise ValueError("timeout needs workers: in this process nothing can end a trial")
-    while len(search.trials) < calls:
-        x = search.ask()
-        search.tell(x, *tried(f, x))
-    return search.result()

@@ -82,7 +82,7 @@ class Space:
         Parameters
         ----------
         number : int
-        seed : int
+        seed : int or numpy.random.Generator
 
         Returns
         -------

@@ -2,12 +2,13 @@
 
 import math
 import time
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
-
-from joblib.externals.loky import ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, wait
+from importlib import import_module
 
 from course_lib.tuning.trials import tried
-from course_lib.validation import count, number
+from course_lib.validation import count, number, one_of
+
+ENGINES = {"processes": "local_processes", "ray": "ray_processes"}
 
 
 class Workers:
@@ -16,22 +17,24 @@ class Workers:
     Parameters
     ----------
     objective : callable
-        Also one that was defined in a notebook: it is sent by cloudpickle.
+        Also one that was defined in a notebook: it is sent by its code, not by its name.
     workers : int
         How many processes.
     timeout : float, optional
-        Seconds after which a trial is ended, with its process.
+        Seconds after which a trial is ended, with its process. They count from when the
+        process is there.
     retries : int
         How often a trial is begun again whose process died.
+    engine : str
+        "processes", of this machine, or "ray".
 
     Raises
     ------
     TypeError, ValueError
-        If a number is out of range.
-
-    References
-    ----------
-    The processes are those of loky, https://loky.readthedocs.io, as joblib brings it.
+        If a number is out of range or the engine unknown, or, from `finished`, if the
+        objective cannot be sent to a process.
+    ImportError
+        If the engine is not installed.
 
     Examples
     --------
@@ -41,11 +44,14 @@ class Workers:
     [({'a': 3.0}, 9.0, '')]
     """
 
-    def __init__(self, objective, workers, timeout=None, retries=1):
+    def __init__(self, objective, workers, timeout=None, retries=1, engine="processes"):
         self.objective = objective
         self.timeout = math.inf if timeout is None else number("timeout", timeout, above=0)
         self.retries = count("retries", retries, least=0)
-        self._idle = [_Process() for _ in range(count("workers", workers))]
+        workers = count("workers", workers)
+        self._engine = import_module(f"course_lib.tuning.{ENGINES[one_of('engine', engine, tuple(ENGINES))]}")
+        self._stop = self._engine.start(workers)
+        self._idle = [self._engine.Process() for _ in range(workers)]
         self._busy = []
 
     def __enter__(self):
@@ -54,6 +60,7 @@ class Workers:
     def __exit__(self, *_):
         for process in self._idle + self._busy:
             process.end()
+        self._stop()
 
     @property
     def free(self):
@@ -62,32 +69,42 @@ class Workers:
 
     def submit(self, x):
         """Begin to try a setting."""
-        process = self._idle.pop()
-        self._busy.append(process)
-        process.begin(self.objective, x, self.timeout, tries=1)
+        self._begin(self._idle[-1], x, tries=1)
+        self._busy.append(self._idle.pop())
 
-    def finished(self):
-        """Wait until a trial or more has ended; return each as (x, value, reason)."""
-        ended = []
-        while not ended:
+    def finished(self, patient=True):
+        """Wait until a trial or more has ended; return each as (x, value, reason).
+
+        If not patient: those that have ended by now, or none.
+        """
+        while True:
+            ended = [found for process in list(self._busy) for found in self._outcome(process)]
+            if ended or not patient:
+                return ended
             patience = min(process.deadline for process in self._busy) - time.monotonic()
             wait([process.future for process in self._busy], min(max(patience, 0), 3600), FIRST_COMPLETED)
-            ended = [found for process in list(self._busy) for found in self._outcome(process)]
-        return ended
+
+    def _begin(self, process, x, tries):
+        process.ready()
+        process.x, process.tries, process.deadline = x, tries, time.monotonic() + self.timeout
+        try:
+            process.future = process.submit(tried, self.objective, x)
+        except Exception as error:  # Ray tells at once, loky in the future
+            raise _not_sent(error) from error
 
     def _outcome(self, process):
         x = process.x
         if process.future.done():
             try:
                 value, reason = process.future.result()
-            except BrokenExecutor:
+            except self._engine.DIED:
                 process.end()
                 if process.tries <= self.retries:
-                    process.begin(self.objective, x, self.timeout, process.tries + 1)
+                    self._begin(process, x, process.tries + 1)
                     return []
                 value, reason = math.nan, "the process of the trial died"
-            except Exception as error:  # such as an objective that cannot be sent
-                value, reason = math.nan, f"{type(error).__name__}: {error}"
+            except Exception as error:
+                raise _not_sent(error) from error
         elif time.monotonic() >= process.deadline:
             process.end()
             value, reason = math.nan, f"no value within {self.timeout:g} s"
@@ -98,24 +115,5 @@ class Workers:
         return [(x, value, reason)]
 
 
-class _Process:
-    """One process, started when it is first needed and again after it was ended."""
-
-    def __init__(self):
-        self.pool = self.future = None
-
-    def begin(self, objective, x, timeout, tries):
-        if self.pool is None:
-            self.pool = ProcessPoolExecutor(max_workers=1)
-            self.pool.submit(int).result()  # started: from here on the time counts
-        self.x, self.tries = x, tries
-        self.deadline = time.monotonic() + timeout
-        self.future = self.pool.submit(tried, objective, x)
-
-    def end(self):
-        if self.pool is not None:
-            patience = time.monotonic() + 1
-            while not (self.future is None or self.future.running() or self.future.done()) and time.monotonic() < patience:
-                time.sleep(1e-3)  # loky stumbles over what is taken back while it is handed over
-            self.pool.shutdown(wait=True, kill_workers=True)
-            self.pool = None
+def _not_sent(error):
+    return TypeError(f"f must be one that can be sent to another process: {error}")

@@ -38,7 +38,7 @@ def current(chapter, book):
 @rule
 def install_cell(chapter, book):
     """The first code cell installs the library where it is missing; the Colab link opens this very chapter."""
-    if not chapter.code or chapter.code[0][1].source != stamp.INSTALL.format(repository=book.repository):
+    if not chapter.code or chapter.code[0][1].source != stamp.install_cell(chapter.path.stem, book.repository):
         yield None, "the first code cell is not the install cell of tools/stamp.py with the address in _config.yml"
     colab = stamp.COLAB.format(repository=book.repository, chapter=chapter.path.stem)
     if f"[Open in Colab]({colab})" not in "".join(cell.source for _, cell in chapter.markdown[:1]):
