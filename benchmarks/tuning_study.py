@@ -12,6 +12,9 @@ else at its default, and the default itself. A trial's value is the validation l
 search is told no more than ln 10, the loss of a guess; in a second run, "bayesian, raw", it is told what came. For each
 search the least validation loss after every trial is kept, and of the setting chosen after all of them its errors on the
 validation set and on both test sets; of the random search also those of the setting that errs least on the first test set.
+"again" are the means of validation loss and test error of the chosen setting over five other seeds of the initial weights and
+the order of the batches. All trials of a search have one seed; with "three seeds" each of twenty trials is the mean of three
+runs; with "new seeds" every trial has another, and that setting is chosen of which the process at the end expects the least.
 """
 
 import time
@@ -29,7 +32,7 @@ DIGITS = {"lr": (1e-4, 1.0, "log"), "1 - beta1": (1e-3, 1.0, "log"), "1 - beta2"
           "weight_decay": (1e-5, 1.0, "log"), "batch_size": (8.0, 256.0, "log")}
 DEFAULT = {"lr": 1e-3, "1 - beta1": 0.1, "1 - beta2": 1e-3, "weight_decay": 1e-2, "batch_size": 32.0}
 RATES = np.geomspace(1e-4, 1.0, 9)
-SEEDS, TRIALS, EPOCHS = 20, 60, 5
+SEEDS, TRIALS, EPOCHS, AGAIN = 20, 60, 5, 5
 
 
 def subjects():
@@ -123,12 +126,12 @@ class Network:
                  (data.test.x[:448], data.test.y[:448]), (data.test.x[448:], data.test.y[448:])]
         self.train, *self.others = [(torch.tensor(x / 16, dtype=torch.float32), torch.tensor(y)) for x, y in parts]
 
-    def tried(self, x):
+    def tried(self, x, seed=0):
         """Validation loss, and errors on the validation set and both test sets."""
         from course_lib import adamw
 
         torch = self.torch
-        rng = np.random.default_rng(self.seed)
+        rng = np.random.default_rng([self.seed, seed])
         shapes = [(64, 32), (32,), (32, 10), (10,)]
         w = np.concatenate([rng.uniform(-1, 1, np.prod(shape)) / np.sqrt(64 if i < 2 else 32) for i, shape in enumerate(shapes)])
         w = torch.tensor(w, dtype=torch.float32)
@@ -156,36 +159,63 @@ class Network:
 
 def digits():
     """Of each split and search: the least loss after every trial, and the errors of what was chosen."""
+    from joblib import Parallel, delayed
+
+    splits = Parallel(n_jobs=2)(delayed(one_split)(seed) for seed in range(SEEDS))
+    found = {"trials": TRIALS, "splits": SEEDS, "by_test": [split.pop("by_test") for split in splits]}
+    for kind in ("curves", "errors", "again"):
+        found[kind] = {way: [split[way][kind] for split in splits] for way in splits[0]}
+    return found
+
+
+def one_split(seed):
+    """Way of searching -> what it found on one split."""
     import torch
-    from course_lib.tuning import BayesianSearch, Space
+    from course_lib.tuning import BayesianSearch, GaussianProcess, Space
 
-    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    space, curves, errors, by_test = Space(DIGITS), {}, {}, []
-    for seed in range(SEEDS):
-        network = Network(seed)
+    space, network, found = Space(DIGITS), Network(seed), {}
 
-        def keep(way, made):
-            losses = np.array([loss for loss, _ in made])
-            curves.setdefault(way, []).append([rounded(each, 4) for each in np.fmin.accumulate(losses)])
-            errors.setdefault(way, []).append(made[int(np.nanargmin(losses))][1])
+    def keep(way, settings, made, chosen=None):
+        losses = np.array([loss for loss, _ in made])
+        chosen = int(np.nanargmin(losses)) if chosen is None else chosen
+        again = [network.tried(settings[chosen], seed) for seed in range(1000, 1000 + AGAIN)]
+        found[way] = {"curves": [rounded(each, 4) for each in np.fmin.accumulate(losses)], "errors": made[chosen][1],
+                      "again": [rounded(np.mean([loss for loss, _ in again]), 4),
+                                rounded(np.mean([errors[1:] for _, errors in again]), 4)]}
+        return made
 
-        keep("default", [network.tried(DEFAULT)])
-        keep("nine rates", [network.tried({**DEFAULT, "lr": lr}) for lr in RATES])
-        drawn = np.random.default_rng(seed).random((TRIALS, space.width))
-        made = [network.tried(space.decode(u)) for u in drawn]
-        keep("random", made)
-        by_test.append(min((errors for _, errors in made), key=lambda errors: errors[1]))
-        keep("sobol", [network.tried(space.decode(u)) for u in space.spread(TRIALS, seed)])
-        for way, most in (("bayesian", np.log(10)), ("bayesian, raw", np.inf)):
-            search, made = BayesianSearch(space, seed), []
-            for _ in range(TRIALS):
-                x = search.ask()
-                made.append(network.tried(x))
-                search.tell(x, np.minimum(made[-1][0], most))
-            keep(way, made)
-    torch.set_num_threads(threads)
-    return {"trials": TRIALS, "splits": SEEDS, "curves": curves, "errors": errors, "by_test": by_test}
+    def mean_of_three(x):
+        runs = [network.tried(x, seed) for seed in range(3)]
+        return np.mean([loss for loss, _ in runs]), [rounded(each, 5) for each in np.mean([errors for _, errors in runs], 0)]
+
+    def searched(way, tried, trials, most=np.log(10), believe=False):
+        search, made = BayesianSearch(space, seed), []
+        for _ in range(trials):
+            x = search.ask()
+            made.append(tried(x))
+            search.tell(x, np.minimum(made[-1][0], most))
+        settings, chosen = [trial.x for trial in search.trials], None
+        if believe:   # where the process expects the least, not where the least was seen
+            places = np.array([space.encode(x) for x in settings])
+            values = np.array([np.log(10) if trial.status == "failed" else trial.value for trial in search.trials])
+            chosen = int(GaussianProcess(prior=(0.5, 1.0)).fit(places, values).predict(places)[0].argmin())
+        keep(way, settings, made, chosen)
+
+    drawn = [space.decode(u) for u in np.random.default_rng(seed).random((TRIALS, space.width))]
+    sweep = [{**DEFAULT, "lr": lr} for lr in RATES]
+    keep("default", [DEFAULT], [network.tried(DEFAULT)])
+    keep("nine rates", sweep, [network.tried(x) for x in sweep])
+    made = keep("random", drawn, [network.tried(x) for x in drawn])
+    spread = [space.decode(u) for u in space.spread(TRIALS, seed)]
+    keep("sobol", spread, [network.tried(x) for x in spread])
+    searched("bayesian", network.tried, TRIALS)
+    searched("bayesian, raw", network.tried, TRIALS, most=np.inf)
+    keep("random, three seeds", drawn[:TRIALS // 3], [mean_of_three(x) for x in drawn[:TRIALS // 3]])
+    searched("bayesian, three seeds", mean_of_three, TRIALS // 3)
+    seeds = iter(range(TRIALS))
+    searched("bayesian, new seeds", lambda x: network.tried(x, next(seeds)), TRIALS, believe=True)
+    return {**found, "by_test": min((errors for _, errors in made), key=lambda errors: errors[1])}
 
 
 def table(rows):
@@ -205,8 +235,9 @@ def table(rows):
     if "digits" in of:
         row = of["digits"]
         parts.append(f"Digits: means over {row['splits']} splits; errors in per cent.")
-        parts.append(grid(["search", "validation loss", "validation error", "test error"], [
+        parts.append(grid(["search", "validation loss", "again", "validation error", "test error"], [
             [way, rounded(np.mean([curve[-1] for curve in row["curves"][way]])),
+             rounded(np.mean([each[0] for each in row["again"][way]])),
              rounded(100 * np.mean([each[0] for each in row["errors"][way]])),
              rounded(100 * np.mean([each[1:] for each in row["errors"][way]]))] for way in row["curves"]]))
     return "\n\n".join(parts) + "\n"

@@ -90,6 +90,23 @@ def test_what_is_given_is_kept_and_the_rest_is_fitted_to_a_larger_likelihood():
     assert fitted.scale * math.sqrt(fitted.noise) == pytest.approx(0.1, rel=0.5)
 
 
+def test_a_prior_is_weighed_against_the_likelihood():
+    X, y = data(12)
+    free, held = GaussianProcess().fit(X, y), GaussianProcess(prior=(0.5, 0.5)).fit(X, y)
+    assert free.lengthscale[2] > 2 > held.lengthscale[2]        # the third input does not matter
+
+    def posterior(lengthscale):
+        process = GaussianProcess(lengthscale=lengthscale, variance=held.variance, noise=held.noise).fit(X, held.y)
+        return process.log_likelihood()[0] + norm.logpdf(np.log(lengthscale), np.log(0.5), 0.5).sum()
+
+    best = posterior(held.lengthscale)
+    for d in range(3):
+        for factor in (0.97, 1.03):
+            assert posterior(np.where(np.arange(3) == d, factor, 1.0) * held.lengthscale) < best
+    tight = GaussianProcess(prior=(0.3, 1e-3)).fit(X, y)
+    assert tight.lengthscale == pytest.approx(0.3, rel=0.01)
+
+
 def test_values_in_other_units_give_the_same_belief():
     (X, y), Z = data(), data(9, seed=2)[0]
     mean, std = GaussianProcess().fit(X, y).predict(Z)
@@ -132,6 +149,8 @@ def test_samples_have_the_mean_and_the_deviation_that_are_predicted():
 
 @pytest.mark.parametrize("make, error, words", [
     (lambda: GaussianProcess("cubic"), ValueError, "kernel must be"),
+    (lambda: GaussianProcess(prior=0.5), TypeError, "prior must be a pair"),
+    (lambda: GaussianProcess(prior=(0.5, 0.0)), ValueError, "prior log-deviation must be"),
     (lambda: GaussianProcess(lengthscale=-1.0), ValueError, "lengthscale must be above 0"),
     (lambda: GaussianProcess(variance=0.0), ValueError, "variance must be finite and > 0"),
     (lambda: GaussianProcess(noise=-1e-9), ValueError, "noise must be finite and >= 0"),

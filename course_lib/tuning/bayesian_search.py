@@ -15,6 +15,7 @@ from course_lib.validation import count
 CANDIDATES, NEAR, REFINED = 1000, 200, 4  # anywhere, near the best; of each
 SAME = 1e-6  # places nearer to each other than this are one
 AGAIN = 1.1  # the settings of the process are fitted again when there are so many times the trials
+PRIOR = (0.5, 1.0)  # of the lengthscales: half of the cube, give or take a factor of e
 SMALL = 1e-3  # times the deviation of the values: less is no improvement
 
 
@@ -187,7 +188,7 @@ class BayesianSearch:
         """The process given the trials, and the best value that it believes in."""
         X, y = np.array(self._places[self.start :]), self._values()
         if self._fitted_to is None or len(y) >= AGAIN * self._fitted_to:
-            self.process = GaussianProcess().fit(X, y)
+            self.process = GaussianProcess(prior=PRIOR).fit(X, y)
             self._fitted_to = len(y)
         else:
             self.process.refit(X, y)

@@ -3,7 +3,7 @@
 Each is a function of r² = Σ ((x_d − x'_d)/ℓ_d)². Their slopes all have one form, with the h
 of the table below:
 
-    ∂k/∂log ℓ_d = σ² h(r) ((x_d − x'_d)/ℓ_d)²,    ∂k/∂x_d = −σ² h(r) (x_d − x'_d)/ℓ_d²
+    ∂k/∂log ℓ_d = s² h(r) ((x_d − x'_d)/ℓ_d)²,    ∂k/∂x_d = −s² h(r) (x_d − x'_d)/ℓ_d²
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def _matern52(r2):
     return (1 + r + r**2 / 3) * e, 5 / 3 * (1 + r) * e
 
 
-# name -> function of r² [...] that returns k/σ² and h, arrays like it
+# name -> function of r² [...] that returns k/s² and h, arrays like it
 COVARIANCES = {"rbf": _rbf, "matern32": _matern32, "matern52": _matern52}
 
 

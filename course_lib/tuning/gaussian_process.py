@@ -15,11 +15,12 @@ STARTS = ((0.3, 1.0, 1e-4), (1.0, 1.0, 1e-2))  # of the search for them
 class GaussianProcess:
     """A Gaussian process with mean 0, over inputs [n, D].
 
-        y = f(x) + ε,    cov(f(x), f(x')) = σ² k(r),    r² = Σ ((x_d − x'_d)/ℓ_d)²
+        y = f(x) + ε,    cov(f(x), f(x')) = s² k(r),    r² = Σ ((x_d − x'_d)/ℓ_d)²
 
     A setting that is left out is fitted, to the largest marginal likelihood, in the units of
     values that are shifted and scaled to mean 0 and variance 1. With all given, nothing is
-    shifted or scaled.
+    shifted or scaled. A few trials can make an input look irrelevant that is not; with a prior
+    of the lengthscales it takes more of them.
 
     Parameters
     ----------
@@ -28,9 +29,12 @@ class GaussianProcess:
     lengthscale : float or array [D], optional
         ℓ > 0, in units of the inputs.
     variance : float, optional
-        σ² > 0, of f.
+        s² > 0, of f.
     noise : float, optional
         The variance of ε, at least 0.
+    prior : pair of floats, optional
+        Median and log-deviation of a log-normal density of each ℓ that is fitted: then what is
+        largest is likelihood times density.
 
     Attributes
     ----------
@@ -59,13 +63,14 @@ class GaussianProcess:
     (array([0.549, 1.   , 0.   ]), array([0.175, 0.001, 1.   ]))
     """
 
-    def __init__(self, kernel="matern52", lengthscale=None, variance=None, noise=None):
+    def __init__(self, kernel="matern52", lengthscale=None, variance=None, noise=None, prior=None):
         self.kernel = one_of("kernel", kernel, tuple(COVARIANCES))
         self.given = {
             "lengthscale": None if lengthscale is None else _positive("lengthscale", lengthscale),
             "variance": None if variance is None else number("variance", variance, above=0),
             "noise": None if noise is None else number("noise", noise, least=0),
         }
+        self.prior = None if prior is None else _prior(prior)
 
     def fit(self, X, y):
         """Take these values y [n] at the inputs X [n, D], and fit what is not given.
@@ -194,6 +199,10 @@ class GaussianProcess:
         def loss(theta):
             self._set(*settings(theta))
             value, slope = self.log_likelihood()
+            if self.prior is not None:
+                away = (np.log(self.lengthscale) - self.prior[0]) / self.prior[1]
+                value -= away @ away / 2
+                slope[:D] -= away / self.prior[1]
             return -value, -slope[chosen]
 
         bounds = np.log([BOUNDS[name] for name in names])[chosen]
@@ -219,6 +228,12 @@ def _matrix(name, X, width=None):
     if X.ndim != 2 or (width is not None and X.shape[1] != width):
         raise ValueError(f"{name} must have shape [n, {width or 'D'}], got {X.shape}")
     return X
+
+
+def _prior(pair):
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise TypeError(f"prior must be a pair (median, log-deviation), got {pair!r}")
+    return np.log(number("prior median", pair[0], above=0)), number("prior log-deviation", pair[1], above=0)
 
 
 def _positive(name, values):
