@@ -150,7 +150,7 @@ def test_samples_have_the_mean_and_the_deviation_that_are_predicted():
 @pytest.mark.parametrize("make, error, words", [
     (lambda: GaussianProcess("cubic"), ValueError, "kernel must be"),
     (lambda: GaussianProcess(prior=0.5), TypeError, "prior must be a pair"),
-    (lambda: GaussianProcess(prior=(0.5, 0.0)), ValueError, "prior log-deviation must be"),
+    (lambda: GaussianProcess(prior=(0.5, 0.0)), ValueError, "prior deviation must be"),
     (lambda: GaussianProcess(lengthscale=-1.0), ValueError, "lengthscale must be above 0"),
     (lambda: GaussianProcess(variance=0.0), ValueError, "variance must be finite and > 0"),
     (lambda: GaussianProcess(noise=-1e-9), ValueError, "noise must be finite and >= 0"),
@@ -345,6 +345,22 @@ def test_a_stalled_search_begins_anew_and_knows_only_what_came_since(tmp_path):
     for value in values + values:
         patient.tell(patient.ask(), value)
     assert patient.start == 0 and len(patient.process.X) == 19
+
+
+def test_values_that_exploded_do_not_make_a_search_begin_anew():
+    search = BayesianSearch(BRANIN, seed=0, initial=4, restart_after=5)
+    for value in [5.0, 1e22, 4.0, 3.0, 2.9, 1e22, 2.8, 2.7, 2.6, 2.5, 2.4]:
+        search.tell(search.ask(), value)
+    assert search.start == 0
+
+
+def test_of_noisy_values_the_least_is_not_taken_for_the_best():
+    search, rng = BayesianSearch({"x": (0.0, 1.0)}, seed=0, initial=30), np.random.default_rng(0)
+    noise = rng.standard_normal(30)
+    for each in noise:
+        search.tell(search.ask(), float(each))
+    _, best = search._believe()
+    assert search.process.noise > 0.3 and best > noise.min() + 1
 
 
 def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path):

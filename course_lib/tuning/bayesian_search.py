@@ -12,11 +12,11 @@ from course_lib.tuning.spaces import Space
 from course_lib.tuning.trials import Trial, TrialFile, best_of, tried
 from course_lib.validation import count
 
-CANDIDATES, NEAR, REFINED = 1000, 200, 4  # anywhere, near the best; of each
+CANDIDATES, NEAR, REFINED = 1000, 200, 2  # anywhere, near the best; of each
 SAME = 1e-6  # places nearer to each other than this are one
 AGAIN = 1.1  # the settings of the process are fitted again when there are so many times the trials
 PRIOR = (0.5, 1.0)  # of the lengthscales: half of the cube, give or take a factor of e
-SMALL = 1e-3  # times the deviation of the values: less is no improvement
+SMALL = 1e-3  # of how far the best is below the middle of the first values: less is no improvement
 
 
 class BayesianSearch:
@@ -38,8 +38,9 @@ class BayesianSearch:
     initial : int
         How many settings fill the space, before the process is asked.
     restart_after : int or None
-        The search begins anew when so many trials improved the best value since its beginning
-        by less than a thousandth of the deviation of the values. None: never.
+        The search begins anew when so many trials have lowered the best value since its
+        beginning by less than a thousandth of how far it is below the median of the first
+        settings' values. None: never.
     path : str or path, optional
         A file of trials: those in it are taken as told, and each told is added to it.
 
@@ -144,7 +145,7 @@ class BayesianSearch:
         if self.restart_after is None or len(values) < self.initial + self.restart_after:
             return
         best = np.minimum.accumulate(values)
-        if best[-1 - self.restart_after] - best[-1] < SMALL * values.std():
+        if best[-1 - self.restart_after] - best[-1] < SMALL * (np.median(values[: self.initial]) - best[-1]):
             self._begin()
 
     def _values(self):
@@ -169,7 +170,7 @@ class BayesianSearch:
         """The place with the largest expected improvement among those not yet tried."""
         process, best = self._believe()
         told = np.array(self._places)
-        lead = told[self.start + self._values().argmin()]
+        lead = told[self.start :][process.predict(told[self.start :])[0].argmin()]
         anywhere = rng.random((CANDIDATES, self.space.width))
         near = lead + rng.standard_normal((NEAR, self.space.width)) * 10 ** rng.uniform(-3, -1, (NEAR, 1))
         places = self.space.snapped(np.vstack([anywhere, near.clip(0, 1)]))
@@ -192,7 +193,7 @@ class BayesianSearch:
             self._fitted_to = len(y)
         else:
             self.process.refit(X, y)
-        best = y.min()
+        best = self.process.predict(X)[0].min()  # of noisy values the least is lucky
         if self.pending:
             pending = np.array(self.pending)
             believed, _ = self.process.predict(pending)

@@ -12,8 +12,8 @@ from course_lib.validation import count
 class BayesSearchCV(BaseSearchCV):
     """Tune an estimator of scikit-learn by Bayesian search, judged by cross-validation.
 
-    It is used as `GridSearchCV` is, and takes what scikit-optimize's class of this name
-    takes: change the import, and its examples run.
+    It is used as `GridSearchCV` is, and as scikit-optimize's class of this name where that is
+    given its spaces as a dict of tuples and lists: only the import changes.
 
     Parameters
     ----------

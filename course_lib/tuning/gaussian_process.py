@@ -33,8 +33,8 @@ class GaussianProcess:
     noise : float, optional
         The variance of ε, at least 0.
     prior : pair of floats, optional
-        Median and log-deviation of a log-normal density of each ℓ that is fitted: then what is
-        largest is likelihood times density.
+        Median m and deviation d: then each log ℓ that is fitted has a normal density around
+        log m with deviation d, and likelihood times density is maximised over log ℓ.
 
     Attributes
     ----------
@@ -232,8 +232,8 @@ def _matrix(name, X, width=None):
 
 def _prior(pair):
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise TypeError(f"prior must be a pair (median, log-deviation), got {pair!r}")
-    return np.log(number("prior median", pair[0], above=0)), number("prior log-deviation", pair[1], above=0)
+        raise TypeError(f"prior must be a pair (median, deviation of the logarithm), got {pair!r}")
+    return np.log(number("prior median", pair[0], above=0)), number("prior deviation", pair[1], above=0)
 
 
 def _positive(name, values):
