@@ -24,7 +24,7 @@ Exercise(
     "bayesian-1",
     _trials,
     accepted=(114, 114.0, [114]),
-    rejected=((113, "whole trials"), (113.97, "whole trials"), (149, "95%"), (45, "5%"), (50, "on average"), (7, "All n miss")),
+    rejected=((113, "whole trials"), (113.97, "whole trials"), (149, "for 95%"), (45, "best 5%"), (50, "on average"), (7, "All n miss")),
 )
 
 
@@ -85,10 +85,10 @@ def _optimism(answer):
         return None
     if is_close(answer, 0.07 / np.sqrt(np.pi), 0.005):
         return "That is for independent scores; these move together."
-    if is_close(answer, 2 * right, 0.005) or is_close(answer, np.sqrt(2) * right, 0.005):
-        return "The larger of two is their mean plus half of their distance."
-    if is_close(answer, 0.07 * np.sqrt(0.8 / np.pi), 0.005):
-        return "What counts is 1 − r: the part in which they differ."
+    if is_close(answer, 2 * right, 0.005):   # also with the correlation in place of 1 − r
+        return "The larger of two is their mean plus half of their distance, whose variance has the factor 1 − 0.8."
+    if is_close(answer, np.sqrt(2) * right, 0.005):
+        return "The difference of two scores has the variance 2σ²(1 − 0.8); then take half."
     return "max(a, b) = (a + b)/2 + |a − b|/2, and a − b has variance 2σ²(1 − r). The mean of |u| is √(2/π) deviations."
 
 
@@ -96,7 +96,7 @@ Exercise(
     "bayesian-4",
     _optimism,
     accepted=(0.07 * np.sqrt(0.2 / np.pi), 0.01766, [0.0177]),
-    rejected=((0.0395, "independent"), (0.0353, "half of"), (0.07 * np.sqrt(0.8 / np.pi), "differ"), (0.07, "max(a, b)")),
+    rejected=((0.0395, "independent"), (0.0353, "half of"), (0.02498, "take half"), (0.07, "max(a, b)")),
 )
 
 
@@ -106,7 +106,7 @@ def _for_each_second(answer):
     for seed in range(6):
         mean, std, best, seconds = answers.candidates(seed)
         found = answer(mean.copy(), std.copy(), best, seconds.copy())
-        if np.shape(found) != () or found != int(found):
+        if np.shape(found) != () or found not in range(len(mean)):
             return "The number of one place is asked for."
         if found != answers.next_trial(mean, std, best, seconds):
             return "Divide the expected improvement by what the trial costs, and take the largest."
@@ -130,8 +130,8 @@ def _search(answer):
         return "A function is asked for: tune(f, space, calls, seed)."
     try:
         found = answers.excess(answer)
-    except ValueError as error:
-        return f"{error}."
+    except (TypeError, ValueError) as error:
+        return " ".join(str(error).split()) + "."
     reached, lucky = np.median(found), np.median(answers.excess(answers.at_random))
     if reached <= 0.4 * lucky:
         return None
@@ -145,6 +145,6 @@ Exercise(
     accepted=(answers.tune, answers.tune_by_hand),
     rejected=(
         (answers.at_random, "random search"), (lambda f, space, calls, seed: answers.at_random(f, space, 100, seed), "100 times"),
-        (lambda f, space, calls, seed: {"lr": 5.0, "decay": 1e-3, "layers": 2}, "lr"), (0.1, "function"),
+        (lambda f, space, calls, seed: {"lr": 5.0, "decay": 1e-3, "layers": 2}, "lr must"), (0.1, "function"),
     ),
 )
