@@ -29,6 +29,9 @@ _WHERE = {
     "tuning": (
         "GaussianProcess", "expected_improvement", "log_expected_improvement", "probability_of_improvement",
         "lower_confidence_bound", "Space", "BayesianSearch", "bayesian_minimize", "BayesSearchCV",
+        "EvolutionStrategy", "cma_es", "evolution_strategy", "DifferentialEvolution", "differential_evolution",
+        "Racing", "hyperband_brackets", "successive_halving", "hyperband", "population_based_training",
+        "hypergradient_descent", "unrolled",
     ),
     "datasets": ("load", "Dataset", "Split"),
     "claims": ("claim",),

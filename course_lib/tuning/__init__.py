@@ -11,6 +11,12 @@ _WHERE = {
     "probability_of_improvement": "acquisitions", "lower_confidence_bound": "acquisitions",
     "Space": "spaces", "BayesianSearch": "bayesian_search", "bayesian_minimize": "minimizing",
     "BayesSearchCV": "estimator", "Trial": "trials", "Result": "trials",
+    "EvolutionStrategy": "covariance_adaptation", "cma_es": "evolution_strategies",
+    "evolution_strategy": "evolution_strategies", "DifferentialEvolution": "differences",
+    "differential_evolution": "differences", "Racing": "racing", "hyperband_brackets": "brackets",
+    "successive_halving": "halving", "hyperband": "halving",
+    "PopulationResult": "population_training", "population_based_training": "population_training",
+    "hypergradient_descent": "hypergradients", "unrolled": "hypergradients",
 }
 
 __all__ = list(_WHERE)

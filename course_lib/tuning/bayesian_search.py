@@ -8,8 +8,7 @@ from scipy.special import log_ndtr
 
 from course_lib.tuning.acquisitions import log_expected_improvement
 from course_lib.tuning.gaussian_process import GaussianProcess
-from course_lib.tuning.spaces import Space
-from course_lib.tuning.trials import Trial, TrialFile, best_of, tried
+from course_lib.tuning.searching import Search
 from course_lib.validation import count
 
 CANDIDATES, NEAR, REFINED = 1000, 200, 2  # anywhere, near the best; of each
@@ -19,7 +18,7 @@ PRIOR = (0.5, 1.0)  # of the lengthscales: half of the cube, give or take a fact
 SMALL = 1e-3  # of how far the best is below the middle of the first values: less is no improvement
 
 
-class BayesianSearch:
+class BayesianSearch(Search):
     """A search for the smallest value, which models the objective by a Gaussian process.
 
     The first settings fill the space evenly; then each is where the expected improvement is
@@ -65,7 +64,8 @@ class BayesianSearch:
     J. Snoek, H. Larochelle, R. P. Adams, Practical Bayesian optimization of machine learning
     algorithms, NIPS 2012, arXiv:1206.2944. Ginsbourger, Le Riche and Carraro (2010) call the
     belief about what is pending the kriging believer. D. Eriksson et al., Scalable global
-    optimization via local Bayesian optimization, NeurIPS 2019, arXiv:1910.01739, restart so.
+    optimization via local Bayesian optimization, NeurIPS 2019, arXiv:1910.01739, begin anew, too,
+    when the region that they trust has become too small.
 
     Examples
     --------
@@ -78,15 +78,12 @@ class BayesianSearch:
     """
 
     def __init__(self, space, seed, *, initial=8, restart_after=20, path=None):
-        self.space = space if isinstance(space, Space) else Space(space)
-        self.seed = count("seed", seed, least=0)
+        super().__init__(space, seed, path)
         self.initial = count("initial", initial)
         self.restart_after = None if restart_after is None else count("restart_after", restart_after)
-        self.trials, self.pending, self._places = [], [], []
+        self.pending, self._places = [], []
         self._begin()
-        self.file = None if path is None else TrialFile(path)
-        for trial in [] if path is None else self.file.trials:
-            self._take(trial, self.space.encode(trial.x))
+        self._resume()
 
     def ask(self, number=None):
         """The next setting to try.
@@ -103,34 +100,6 @@ class BayesianSearch:
         asked = [self._next() for _ in range(1 if number is None else count("number", number))]
         return asked[0] if number is None else asked
 
-    def tell(self, x, value, reason=""):
-        """Take what a setting gave: its value, or NaN if it failed.
-
-        Parameters
-        ----------
-        x : dict
-        value : float
-            Infinity is taken as a failure, too.
-        reason : str
-            Why it failed.
-        """
-        value = float(value)
-        ok = math.isfinite(value)
-        given = reason or ("" if ok else f"the value is {value}")
-        trial = Trial(dict(x), value if ok else math.nan, "ok" if ok else "failed", given)
-        place = self.space.encode(trial.x)
-        if self.file is not None:
-            self.file.append(trial)
-        for i, pending in enumerate(self.pending):
-            if np.allclose(pending, place, rtol=0, atol=SAME):
-                del self.pending[i]
-                break
-        self._take(trial, place)
-
-    def result(self):
-        """The best setting so far, its value, and all trials."""
-        return best_of(self.trials)
-
     def _begin(self):
         """Begin, or begin anew: first settings, and no process yet."""
         self.start = len(self.trials)
@@ -139,6 +108,10 @@ class BayesianSearch:
         self.process = self._fitted_to = None
 
     def _take(self, trial, place):
+        for i, pending in enumerate(self.pending):
+            if np.allclose(pending, place, rtol=0, atol=SAME):
+                del self.pending[i]
+                break
         self.trials.append(trial)
         self._places.append(place)
         values = self._values()

@@ -60,42 +60,53 @@ def bayesian_minimize(
     >>> len(found.history), found.value < 1e-4
     (15, True)
     """
-    if not callable(f):
-        raise TypeError(f"f must be callable, got {f!r}")
-    calls, engine = count("calls", calls), one_of("engine", engine, ("processes", "ray"))
-    if workers is None and (timeout is not None or engine == "ray"):
-        name = "engine" if timeout is None else "timeout"
-        raise ValueError(f"{name} needs workers: without them trials are made in this process")
     search = BayesianSearch(space, seed, initial=initial, restart_after=restart_after, path=path)
     run_search(search, f, calls, workers=workers, engine=engine, timeout=timeout, retries=retries)
     return search.result()
 
 
 def run_search(search, f, calls, *, workers=None, engine="processes", timeout=None, retries=1):
-    """Go on with a search until it has so many trials.
+    """Go on with a search until it has so many trials, or nothing more to ask for.
 
     Parameters
     ----------
     search
-        With `ask()`, `tell(x, value, reason)` and the list `trials`.
+        With `ask()`, which returns None where nothing can be asked for before more is told,
+        `tell(x, value, reason)` and the list `trials`.
     f, calls, workers, engine, timeout, retries
         As in `bayesian_minimize`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is wrong.
     """
+    if not callable(f):
+        raise TypeError(f"f must be callable, got {f!r}")
+    calls, engine = count("calls", calls), one_of("engine", engine, ("processes", "ray"))
+    if workers is None and (timeout is not None or engine == "ray"):
+        name = "engine" if timeout is None else "timeout"
+        raise ValueError(f"{name} needs workers: without them trials are made in this process")
     left = range(len(search.trials), calls)
     if workers is None:
         for _ in progress(left, "searching"):
             x = search.ask()
+            if x is None:
+                break
             search.tell(x, *tried(f, x))
         return
     from course_lib.tuning.workers import Workers
 
     with Workers(f, workers, timeout, retries, engine) as team:
-        unasked, ended = iter(left), []
+        unasked, ended = len(left), []
         try:
             for _ in progress(left, "searching"):
                 if not ended:
-                    while team.free and next(unasked, None) is not None:
-                        team.submit(search.ask())
+                    while team.free and unasked and (x := search.ask()) is not None:
+                        team.submit(x)
+                        unasked -= 1
+                    if not team.busy:
+                        break
                     ended = team.finished()
                 search.tell(*ended[0])
                 del ended[0]

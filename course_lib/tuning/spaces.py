@@ -6,7 +6,7 @@ from numbers import Integral
 import numpy as np
 from scipy.stats import qmc
 
-from course_lib.validation import number
+from course_lib.validation import finite_array, number
 
 
 class Space:
@@ -70,6 +70,14 @@ class Space:
             start += each.width
         return x
 
+    def own(self, x):
+        """A copy of a setting."""
+        return dict(x)
+
+    def folded(self, u):
+        """The place in the cube of one that may lie outside: reflected at the faces, as often as needed."""
+        return 1 - np.abs(1 - np.mod(u, 2))
+
     def snapped(self, places):
         """The places [n, width] of the nearest settings: integers and choices sit at fixed ones."""
         if all(isinstance(each, Number) for each in self.dimensions.values()):
@@ -91,6 +99,36 @@ class Space:
         """
         points = qmc.Sobol(self.width, seed=seed).random_base2(max(1, math.ceil(math.log2(max(number, 2)))))
         return self.snapped(points[:number])
+
+
+class Vectors:
+    """All vectors [D]: what is searched where no space is given.
+
+    Parameters
+    ----------
+    width : int
+        D.
+    """
+
+    def __init__(self, width):
+        self.width = width
+
+    def encode(self, x):
+        """The vector itself, as a new array of floats."""
+        x = finite_array("x", x).astype(float)
+        if x.shape != (self.width,):
+            raise ValueError(f"x must be a vector of {self.width} numbers, got shape {list(x.shape)}")
+        return x
+
+    own = encode
+
+    def decode(self, u):
+        """The vector itself."""
+        return np.array(u, dtype=float)
+
+    def folded(self, u):
+        """The place itself: there are no faces."""
+        return u
 
 
 class Number:

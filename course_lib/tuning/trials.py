@@ -1,10 +1,14 @@
 """Trials of a search, and the file in which they are kept as they finish."""
 
+import copy
 import json
 import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -14,19 +18,22 @@ class Trial:
     Attributes
     ----------
     x : dict
-        The setting, by name.
+        The setting, by name; where vectors are searched, the vector [D].
     value : float
         What the objective returned; NaN if it failed.
     status : str
         "ok" or "failed".
     reason : str
         Why it failed; empty otherwise.
+    budget : number or None
+        How long it was trained in all, where trials differ in that.
     """
 
     x: dict
     value: float
     status: str = "ok"
     reason: str = ""
+    budget: float | None = None
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class Result:
     Attributes
     ----------
     x : dict
-        The best setting, by name; None if every trial failed.
+        The best setting, by name, or the best vector [D]; None if every trial failed.
     value : float
         Its value; NaN if every trial failed.
     history : list of Trial
@@ -55,18 +62,34 @@ def best_of(history):
     return Result(best.x, best.value, list(history))
 
 
-def tried(objective, x):
+class Kept(NamedTuple):
+    """A value, and what an objective wants back when it goes on from there."""
+
+    value: float
+    state: Any
+
+
+def tried(objective, asked):
     """What the objective returns for a setting, and why it failed, if it did.
 
     Returns
     -------
     (value, reason)
-        NaN and a reason where it raised an exception.
+        A float or `Kept`; NaN and a reason where it raised an exception.
     """
     try:
-        return float(objective(dict(x))), ""
+        found = objective(copy.copy(asked))
+        return (found if isinstance(found, Kept) else float(found)), ""
     except Exception as error:
         return math.nan, f"{type(error).__name__}: {error}"
+
+
+def outcome(x, value, reason="", budget=None):
+    """The trial of a setting: failed if its value is not finite."""
+    value = float(value)
+    ok = math.isfinite(value)
+    given = reason or ("" if ok else f"the value is {value}")
+    return Trial(x, value if ok else math.nan, "ok" if ok else "failed", given, budget)
 
 
 class TrialFile:
@@ -105,7 +128,8 @@ class TrialFile:
     def append(self, trial):
         """Write one more trial."""
         with open(self.path, "ab") as file:
-            file.write(json.dumps(asdict(trial)).encode() + b"\n")
+            kept = {name: value for name, value in asdict(trial).items() if value is not None}
+            file.write(json.dumps(kept, default=np.ndarray.tolist).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -113,6 +137,6 @@ class TrialFile:
 def _trial(line, where):
     try:
         found = json.loads(line)
-        return Trial(found["x"], float(found["value"]), found["status"], found["reason"])
+        return Trial(found["x"], float(found["value"]), found["status"], found["reason"], found.get("budget"))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"path must be a file of trials; {where} is none: {error}") from error

@@ -67,6 +67,11 @@ class Workers:
         """How many settings can be submitted before one must finish."""
         return len(self._idle)
 
+    @property
+    def busy(self):
+        """How many trials have begun and not ended."""
+        return len(self._busy)
+
     def submit(self, x):
         """Begin to try a setting."""
         self._begin(self._idle[-1], x, tries=1)
