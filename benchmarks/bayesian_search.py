@@ -37,7 +37,7 @@ def problem(name):
 
 def subjects():
     """What is measured, with a hash of the code that decides it."""
-    names = ("acquisitions", "bayesian_search", "covariances", "gaussian_process", "spaces", "trials")
+    names = ("acquisitions", "bayesian_search", "covariances", "gaussian_process", "searching", "spaces", "trials")
     files = [*(f"course_lib/tuning/{name}.py" for name in names), "course_lib/objectives/landscapes.py", "benchmarks/timing.py"]
     assert all((ROOT / file).is_file() for file in files)
     mark = fingerprint(__file__, files, pin("scipy"))

@@ -37,7 +37,7 @@ SEEDS, TRIALS, EPOCHS, AGAIN = 20, 60, 5, 5
 
 def subjects():
     """What is measured, with a hash of the code that decides it."""
-    names = ("acquisitions", "bayesian_search", "covariances", "estimator", "gaussian_process", "spaces", "trials")
+    names = ("acquisitions", "bayesian_search", "covariances", "estimator", "gaussian_process", "searching", "spaces", "trials")
     mark = fingerprint(__file__, [f"course_lib/tuning/{name}.py" for name in names], *map(pin, ("scipy", "scikit-learn")))
     one = fingerprint(__file__, [f"course_lib/tuning/{name}.py" for name in names], pin("scikit-learn"), pin("scikit-optimize"))
     rules = [file.relative_to(ROOT).as_posix() for file in (ROOT / "course_lib" / "update_rules").glob("*.py")]

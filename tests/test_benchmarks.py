@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks import (
-    bayesian_search, contenders, gpu_step, multi_task_gradients, optimizer_step, run, timing, training_step, tuning_study,
+    bayesian_search, contenders, evolution_runs, gpu_step, multi_task_gradients, optimizer_step, run, timing, training_step,
+    tuning_race, tuning_study,
 )
 from benchmarks.contenders import TORCH, TWINS
 from course_lib.update_rules.registry import _REGISTRY
@@ -161,6 +162,28 @@ def test_a_trial_of_the_tuning_study_can_be_repeated():
     assert again == loss != other
     least = row("tuning_study", "digits")["curves"]["nine rates"][3][-1]
     assert loss >= 0.99 * least and 0 <= min(errors) <= max(errors) <= 1
+
+
+@pytest.mark.parametrize("subject, case", [("Rosenbrock", "Rosenbrock"), ("ellipsoid", "along the axes"), ("ellipsoid", "turned"),
+                                           ("Rastrigin", "population 150")])
+def test_evolution_needs_no_more_evaluations_than_pycma(subject, case):
+    counts = {name: [np.inf if n is None else n for n in each] for name, each in row("evolution_runs", subject)["cases"][case].items()}
+    assert len(counts["ours"]) == len(counts["pycma"]) == evolution_runs.SEEDS
+    assert np.median(counts["ours"]) <= 1.2 * np.median(counts["pycma"]) < np.inf
+
+
+def test_an_evaluation_takes_no_longer_than_pycmas():
+    assert min(row("evolution_runs", "time")["ratios"].values()) >= 0.9
+
+
+def test_a_run_of_the_tuning_race_can_be_repeated_and_gone_on_with():
+    network = tuning_race.Network(3)
+    x = {**tuning_race.DEFAULT, "lr": 0.003}
+    whole = network.seen(network.on(x, 3))
+    assert whole == network.seen(network.on(x, 2, network.on(x, 1))) != network.seen(network.on(x, 3, seed=1))
+    spent = row("tuning_race", "race")["epochs"]
+    for way, epochs in spent.items():
+        assert way.startswith("defaults") or 0.9 * 714 <= np.mean(epochs) <= 1.05 * 714, way
 
 
 # ---- how it is measured

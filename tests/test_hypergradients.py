@@ -510,6 +510,8 @@ def test_a_run_is_differentiated_also_where_gradients_are_off_and_changes_nothin
         found = unrolled(moving, adam(LR), w0, rates)
     assert found[0] == expected[0] and (found[1] == expected[1]).all()
     assert w0.grad is None and (numbers(w0) == random(4)).all() and rates.tolist() == [0.01, 0.02]
+    plain = tensor(random(4))
+    assert unrolled(moving, adam(LR), plain, rates)[0] == expected[0] and not plain.requires_grad
 
 
 # ---- misuse

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from course_lib import frameworks, kernels, multi_task, training, transfer, tuning
+from tools import site_extension
 
 LATE = frameworks, kernels, multi_task, training, transfer, tuning
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,3 +85,9 @@ def test_what_needs_a_framework_is_found_without_it(found, name, kind):
 def test_every_public_name_is_found(found):
     assert set(found) == {name for module in LATE for name in module.__all__}
     assert set(found.values()) == {"class", "function"}, found
+
+
+def test_bars_in_a_docstring_are_bars():
+    lines = ["η exp(−rate (g · u) / (|g| |u|))", ">>> state | more", "    plain"]
+    site_extension.plain_bars(None, "function", "f", None, None, lines)
+    assert lines == ["η exp(−rate (g · u) / (\\|g\\| \\|u\\|))", ">>> state | more", "    plain"]

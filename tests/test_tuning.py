@@ -484,6 +484,20 @@ def test_a_trial_whose_process_was_killed_is_begun_again(tmp_path):
     assert once.history[0].reason == "the process of the trial died"
 
 
+def test_a_process_may_keep_what_it_has_loaded():
+    """Half a gigabyte of it: loky would take that for a leak, warn, and begin another process."""
+    def f(x):
+        import builtins
+
+        time.sleep(1.1)   # loky looks once a second
+        if not hasattr(builtins, "loaded"):
+            builtins.loaded = np.ones(60_000_000)
+        return float(os.getpid())
+
+    found = bayesian_minimize(f, {"a": (0.0, 1.0)}, calls=4, seed=0, workers=1, initial=4)
+    assert len({trial.value for trial in found.history}) == 1 and {trial.status for trial in found.history} == {"ok"}
+
+
 def test_no_process_is_left_over_after_an_interrupt(tmp_path, monkeypatch):
     from course_lib.tuning import local_processes, workers
 

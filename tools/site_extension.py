@@ -114,6 +114,13 @@ def load_library(app, config):
                 getattr(module, name)
 
 
+def plain_bars(app, what, name, thing, options, lines):
+    """In a docstring |g| is a length, and no substitution of Sphinx's."""
+    for i, line in enumerate(lines):
+        if not line.lstrip().startswith((">>>", "...")):
+            lines[i] = line.replace("|", "\\|")
+
+
 def setup(app):
     """Called by Sphinx."""
     app.connect("config-inited", load_library)
@@ -121,6 +128,7 @@ def setup(app):
     app.add_css_file("icons.css")
     # Jupyter Book always sets it, for an extension that is not loaded here.
     app.add_config_value("comments_config", {}, "")
+    app.connect("autodoc-process-docstring", plain_bars)
     app.connect("doctree-read", mark_claims)
     app.connect("build-finished", stand_alone)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

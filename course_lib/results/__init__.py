@@ -23,7 +23,9 @@ def measured(name):
         "training_step", those of a whole training step; "multi_task_gradients", those of the
         gradients of ten losses, and of combining them; "meta_learning", how well starts of
         several kinds are fine-tuned; "bayesian_search", how many trials and how much time it
-        takes; "tuning_study", what it brings on real data.
+        takes; "tuning_study", what it brings on real data; "evolution_runs", how many
+        evaluations and how much time evolution strategies take; "tuning_race", every way of
+        tuning at one budget.
 
     Returns
     -------

@@ -53,7 +53,7 @@ class EvolutionStrategy(PopulationSearch):
         self._resume()
 
     def centre(self):
-        """The setting, or the vector, in the middle: with noise a better answer than the luckiest draw."""
+        """The setting, or the vector, in the middle: a mean of many draws, where the best value seen is a lucky one."""
         return self.space.decode(self.space.folded(self.mean))
 
     def _settle(self, population, D):

@@ -75,7 +75,7 @@ def differential_evolution(
     ----------
     f : callable
         f(x), x a dict by name, returns a number. If it raises or returns NaN, the trial has
-        failed, and the member stays.
+        failed, and is worse than any that has not.
     space : Space or dict
         The first generation fills it evenly; a place outside stands for its mirror image.
     calls : int

@@ -3,10 +3,11 @@
 They are those of loky, https://loky.readthedocs.io, as joblib brings it.
 """
 
+import math
 import time
 from concurrent.futures import BrokenExecutor
 
-from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky import ProcessPoolExecutor, process_executor
 
 DIED = BrokenExecutor
 
@@ -26,7 +27,7 @@ class Process:
         """Wait until the process is there."""
         if self.pool is None:
             self.pool = ProcessPoolExecutor(max_workers=1)
-            self.pool.submit(int).result()
+            self.pool.submit(_may_grow).result()
 
     def submit(self, function, *arguments):
         """A future of what the function returns, called in the process."""
@@ -40,3 +41,8 @@ class Process:
                 time.sleep(1e-3)  # loky stumbles over what is taken back while it is handed over
             self.pool.shutdown(wait=True, kill_workers=True)
             self.pool = None
+
+
+def _may_grow():
+    """In the process: what its objective keeps, such as data, is no leak for which loky should replace it."""
+    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf
