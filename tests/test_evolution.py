@@ -3,6 +3,8 @@
 import itertools
 import json
 import math
+import subprocess
+import sys
 
 import cma
 import numpy as np
@@ -516,6 +518,32 @@ def test_workers_find_what_is_found_without(name, population):
     for start in range(0, 60 - population, population):
         generation = slice(start, start + population)
         assert sorted(lines(together)[generation]) == sorted(lines(alone)[generation])
+
+
+ON_RAY = """
+from course_lib.tuning import cma_es, differential_evolution, population_based_training
+
+def f(x):
+    return (x["a"] - 0.3) ** 2
+
+def round_of(x, made):
+    made = (made or 0) + 1
+    return f(x) / made, made
+
+space, ray = {"a": (0.0, 1.0)}, {"workers": 2, "engine": "ray"}
+for search in (lambda how: cma_es(f, None, 0.3, 0, space, calls=20, **how), lambda how: differential_evolution(f, space, 24, 0, **how),
+               lambda how: population_based_training(round_of, space, 4, 3, 0, **how)):
+    alone, together = search({}), search(ray)
+    assert together.x == alone.x and together.value == alone.value and len(together.history) == len(alone.history) > 11
+    assert getattr(together, "schedule", None) == getattr(alone, "schedule", None)
+print("alike")
+"""
+
+
+def test_ray_finds_what_is_found_without():
+    """In a process of its own: Ray leaves files to be closed, which the tests here count as errors."""
+    run = subprocess.run([sys.executable, "-c", ON_RAY], capture_output=True, text=True, timeout=180)
+    assert run.returncode == 0 and run.stdout.endswith("alike\n"), run.stderr
 
 
 @every_minimiser
