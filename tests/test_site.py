@@ -47,7 +47,10 @@ def address(site):
         def log_message(self, *args):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
+    class Patient(http.server.ThreadingHTTPServer):
+        request_queue_size = 128   # a page asks for dozens of files at once; a full queue drops them
+
+    server = Patient(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/"
@@ -60,6 +63,7 @@ def address(site):
 def visit(browser, address):
     """visit(name) opens a page and waits for its mathematics; in the end nothing may have gone wrong."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
+    context.set_default_timeout(120_000)   # a shared machine is sometimes slow, which is no error
     page = context.new_page()
     wrong = []
 
