@@ -33,6 +33,10 @@ _WHERE = {
         "Racing", "hyperband_brackets", "successive_halving", "hyperband", "population_based_training",
         "hypergradient_descent", "unrolled",
     ),
+    "graphs": (
+        "gcn_norm", "GCNConv", "GCN", "Propagation", "gather_scatter", "dense_matrix", "NeighborSampler",
+        "both_directions", "neighbor_graph", "matched_graph", "karate_club", "node_task",
+    ),
     "datasets": ("load", "Dataset", "Split"),
     "claims": ("claim",),
     "exercises": ("check",),
@@ -41,7 +45,7 @@ _WHERE = {
 }
 _MODULES = (
     "update_rules", "schedules", "objectives", "training", "frameworks", "kernels", "multi_task", "transfer",
-    "tuning", "datasets", "plots", "claims", "exercises", "notebook", "results",
+    "tuning", "graphs", "datasets", "plots", "claims", "exercises", "notebook", "results",
 )
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 

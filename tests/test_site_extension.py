@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from course_lib import frameworks, kernels, multi_task, training, transfer, tuning
+from course_lib import frameworks, graphs, kernels, multi_task, training, transfer, tuning
 from tools import site_extension
 
-LATE = frameworks, kernels, multi_task, training, transfer, tuning
+LATE = frameworks, graphs, kernels, multi_task, training, transfer, tuning
 ROOT = Path(__file__).resolve().parent.parent
 MOCKED = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]["config"]["autodoc_mock_imports"]
 PROGRAM = """
@@ -35,7 +35,7 @@ for name in mocked:
 
 from sphinx.ext.autodoc.mock import ismock
 
-from course_lib import frameworks, kernels, multi_task, training, transfer, tuning
+from course_lib import frameworks, graphs, kernels, multi_task, training, transfer, tuning
 from tools import site_extension
 
 events = {}
@@ -46,7 +46,7 @@ events["config-inited"](app, SimpleNamespace(autodoc_mock_imports=mocked))
 sys.stdout = sys.__stdout__
 
 found = {}
-for module in (frameworks, kernels, multi_task, training, transfer, tuning):
+for module in (frameworks, graphs, kernels, multi_task, training, transfer, tuning):
     for name in module.__all__:
         try:
             thing = getattr(module, name)

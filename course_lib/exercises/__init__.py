@@ -19,5 +19,6 @@ from course_lib.exercises import on_multi_task  # noqa: F401
 from course_lib.exercises import on_transfer  # noqa: F401
 from course_lib.exercises import on_bayesian  # noqa: F401
 from course_lib.exercises import on_evolution  # noqa: F401
+from course_lib.exercises import on_gcn  # noqa: F401
 
 __all__ = ["check", "Exercise", "EXERCISES"]

@@ -25,7 +25,8 @@ def measured(name):
         several kinds are fine-tuned; "bayesian_search", how many trials and how much time it
         takes; "tuning_study", what it brings on real data; "evolution_runs", how many
         evaluations and how much time evolution strategies take; "tuning_race", every way of
-        tuning at one budget.
+        tuning at one budget; "graph_products", the time of a graph convolution; "graph_depth",
+        what looking farther along a graph brings.
 
     Returns
     -------
