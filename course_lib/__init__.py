@@ -35,7 +35,7 @@ _WHERE = {
     ),
     "graphs": (
         "gcn_norm", "GCNConv", "GCN", "Propagation", "gather_scatter", "dense_matrix", "NeighborSampler",
-        "both_directions", "neighbor_graph", "matched_graph", "karate_club", "node_task",
+        "both_directions", "neighbor_graph", "planted_partition", "karate_club", "node_task",
     ),
     "datasets": ("load", "Dataset", "Split"),
     "claims": ("claim",),

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks import (
-    bayesian_search, contenders, evolution_runs, gpu_step, multi_task_gradients, optimizer_step, run, timing, training_step,
-    tuning_race, tuning_study,
+    bayesian_search, contenders, evolution_runs, gpu_step, graph_depth, graph_products, multi_task_gradients, optimizer_step,
+    run, timing, training_step, tuning_race, tuning_study,
 )
 from benchmarks.contenders import TORCH, TWINS
 from course_lib.update_rules.registry import _REGISTRY
@@ -186,7 +186,55 @@ def test_a_run_of_the_tuning_race_can_be_repeated_and_gone_on_with():
         assert way.startswith("defaults") or 0.9 * 714 <= np.mean(epochs) <= 1.05 * 714, way
 
 
+# ---- the committed ratios and scores of graph convolution
+
+def test_a_graph_convolution_takes_a_quarter_of_their_cached_layers_time_and_less_than_their_fastest():
+    measured = row("graph_products", "a million edges")
+    assert (measured["nodes"], measured["edges"], measured["width"]) == (100_000, 1_000_000, 64)
+    assert measured["ratios"]["PyG cached"] >= 4
+    assert min(measured["ratios"][name] for name in ("PyG CSR", "PyG EdgeIndex", "gather–scatter", "compiled")) >= 1
+    assert 0.9 <= measured["ratios"]["ours, edges"] <= 1.1   # an edge_index that was seen before costs nothing more
+
+
+def test_a_graph_convolution_is_linear_in_the_edges():
+    grown = row("graph_products", "growth")["milliseconds"]["the same nodes"]
+    assert grown["10000000"] / grown["1000000"] <= 12 and grown["3000000"] / grown["300000"] <= 12
+
+
+def test_a_pass_holds_a_fraction_of_what_messages_take():
+    measured = row("graph_products", "peak")
+    assert measured["mib"]["PyG cached"] >= 3 * measured["mib"]["ours, edges"]
+    assert measured["mib"]["ours, ten million"] <= 1.5 * 10 * measured["mib"]["ours, edges"]
+
+
+def test_a_way_on_the_digits_can_be_tried_again():
+    from course_lib import compare
+
+    parts = graph_depth.data()
+    for subject, name in (("products", "1 products"), ("layers", "2 layers")):
+        committed, (_, _, _, decay) = row("graph_depth", subject), graph_depth.ways(subject)[name]
+        assert all(len(each) == graph_depth.SEEDS for each in committed["errors"].values())
+        task = graph_depth.task_of(subject, name, parts)
+        again = compare({name: graph_depth.method(decay)}, task, [committed["chosen"][name]], [3], graph_depth.STEPS)[name]
+        assert abs(again.test[0, 0] - committed["errors"][name][3]) <= 0.01
+    products = row("graph_depth", "products")
+    many, share = map(float, products["chosen"]["spreading"].split(", "))
+    np.testing.assert_allclose(graph_depth.spreading(task, parts, (int(many), share))[1], products["errors"]["spreading"], atol=2e-3)
+
+
 # ---- how it is measured
+
+def test_all_ways_to_a_graph_convolution_give_one_result():
+    import torch
+
+    results = []
+    for name in ("ours", "ours, edges", "PyG cached", "PyG EdgeIndex", "PyG CSR", "gather–scatter"):
+        (run_passes,) = graph_products.contenders(50, 400, [name]).values()
+        run_passes(1)
+        results.append(run_passes.x.grad.clone())
+    for each in results:
+        assert torch.allclose(each, results[0], atol=1e-5)
+
 
 @pytest.mark.parametrize("rule", TWINS)
 def test_contenders_make_the_same_steps(rule, monkeypatch):

@@ -2,6 +2,9 @@
 
 import copy
 import functools
+import gc
+import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -445,3 +448,32 @@ def test_after_inference_one_can_train():
     out = conv(x, EDGES, WEIGHTS)
     out.sum().backward()
     assert torch.equal(out, expected)
+
+
+def test_a_matrix_and_its_transpose_go_together_when_the_first_goes():
+    gc.collect()
+    gc.disable()
+    try:
+        P, x = Propagation.normalized(EDGES, 5), normal(5, 2).requires_grad_()
+        (P @ x).sum().backward()
+        assert P.T.T is P and P.T is P.T
+        gone = [weakref.ref(P), weakref.ref(P.T)]
+        del P
+        assert [each() for each in gone] == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_a_network_prepares_its_graph_once(prepared):
+    net = GCN([3, 4, 4, 2])
+    for _ in range(3):
+        net(normal(5, 3), EDGES, WEIGHTS)
+    assert len(prepared) == 1
+    expected = net(normal(5, 3), Propagation.normalized(EDGES, 5, WEIGHTS))
+    close(net(normal(5, 3), EDGES, WEIGHTS), expected, 1e-6)
+    for copied in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert all(conv._last is None for conv in copied.convs)
+        close(copied(normal(5, 3), EDGES, WEIGHTS), expected, 1e-6)
+    again = copy.deepcopy(Propagation.normalized(EDGES, 5, WEIGHTS))
+    again = pickle.loads(pickle.dumps(again))
+    close(net(normal(5, 3), again), expected, 1e-6)

@@ -15,13 +15,13 @@ def _leaf(answer):
         return "The product of the degrees stands under a root."
     if is_close(answer, 1 / 2, 0.01) or is_close(answer, 1 / 9, 0.01):
         return "That divides by one degree, as a mean does; here both ends count, each with its root."
-    return "With the loops the hub has degree 9 and the leaf 2."
+    return "Count each degree with its loop, and put both into 1/√(dᵢ dⱼ)."
 
 
 Exercise(
     "gcn-1", _leaf,
     accepted=(1 / np.sqrt(18), 0.2357, [0.236]),
-    rejected=((1 / np.sqrt(8), "loops"), (1 / 18, "under a root"), (0.5, "one degree"), (1 / 9, "one degree"), (0.9, "degree 9")),
+    rejected=((1 / np.sqrt(8), "loops"), (1 / 18, "under a root"), (0.5, "one degree"), (1 / 9, "one degree"), (0.9, "with its loop")),
 )
 
 
@@ -104,8 +104,10 @@ def _propagated(answer):
             continue
         if np.allclose(found, _propagated_with(x, pairs, loops=False)):
             return "The loops are missing: add 1 on the diagonal before the degrees are taken."
-        if np.allclose(found, _propagated_with(x, pairs, both=False)):
+        if any(np.allclose(found, _propagated_with(x, each, both=False)) for each in (pairs, pairs[:, ::-1])):
             return "Each pair is an edge in both directions."
+        if np.allclose(found, _overwritten(x, pairs)):
+            return "Adding to out[index] adds only once where an index repeats: np.add.at adds every time."
         if np.allclose(found, _propagated_with(x, pairs, mean=True)):
             return "That is the mean over the neighbourhood; divide by the roots of both degrees."
         if nodes == 4:
@@ -123,6 +125,16 @@ def _propagated_with(x, pairs, loops=True, both=True, mean=False):
     return A @ x / degree[:, None] if mean else A / np.sqrt(degree)[:, None] / np.sqrt(degree) @ x
 
 
+def _overwritten(x, pairs):
+    """What out[first] += … makes of nodes with several neighbours."""
+    root = np.sqrt(1 + np.bincount(pairs.ravel(), minlength=len(x)))[:, None]
+    out = x / root
+    sent = out.copy()
+    out[pairs[:, 0]] += sent[pairs[:, 1]]
+    out[pairs[:, 1]] += sent[pairs[:, 0]]
+    return out / root
+
+
 def _once(x, pairs):
     return answers.propagate(x, np.unique(np.sort(np.asarray(pairs).reshape(-1, 2), 1), axis=0))
 
@@ -133,6 +145,8 @@ Exercise(
     rejected=(
         (lambda x, pairs: _propagated_with(x, pairs, loops=False), "loops are missing"),
         (lambda x, pairs: _propagated_with(x, pairs, both=False), "both directions"),
+        (lambda x, pairs: _propagated_with(x, pairs[:, ::-1], both=False), "both directions"),
+        (_overwritten, "adds only once"),
         (lambda x, pairs: _propagated_with(x, pairs, mean=True), "mean over"),
         (lambda x, pairs: answers.propagate(x, pairs) + (0 if len(pairs) else np.nan), "not finite"),
         (_once, "counts twice"), (lambda x, pairs: x, "row sums"), (lambda x, pairs: x[0], "Shape"), (0.5, "function"),
@@ -140,11 +154,17 @@ Exercise(
 )
 
 
+def _two_sides(half):
+    """Everybody a friend of everybody on the other side, and of nobody on the own."""
+    A = np.eye(2 * half)
+    A[:half, half:] = A[half:, :half] = 1
+    return A / (half + 1)
+
+
 def _until(answer):
     if not callable(answer):
         return "A function is asked for: products_until(P, share)."
-    for seed, share in ((0, 0.01), (5, 0.1), (7, 1e-4)):
-        P = _small_graph(seed)
+    for P, share in ((_small_graph(0), 0.01), (_small_graph(7), 1e-4), (_two_sides(5), 0.01)):
         right = answers.products_until(P, share)
         found = np.asarray(answer(P.copy(), share), dtype=float)
         if found.size != 1:
@@ -154,6 +174,8 @@ def _until(answer):
             continue
         if abs(found - right) < 1:
             return f"Round up: after {right - 1} products more than that share is left."
+        if found < right and (np.linalg.eigvalsh(P)[0] < -0.5):
+            return "Here a negative eigenvalue is the second largest in size; that part turns its sign and fades no faster."
         return "The slowest part falls by |λ|, the second largest size of an eigenvalue, with every product."
     return None
 
@@ -163,6 +185,7 @@ Exercise(
     accepted=(answers.products_until, answers.products_until_by_counting),
     rejected=(
         (lambda P, share: np.log(share) / np.log(np.sort(np.abs(np.linalg.eigvalsh(P)))[-2]), "Round up"),
+        (lambda P, share: np.ceil(np.log(share) / np.log(np.linalg.eigvalsh(P)[-2])), "negative"),
         (lambda P, share: 10, "second largest"), (lambda P, share: [1, 2], "One whole"), (12, "function"),
     ),
 )
@@ -177,8 +200,8 @@ def _labels(answer):
             return f"A label for each of the {len(graph[1])} nodes is asked for."
         if wrong > graph[3]:
             name = ("digits", "two moons", "three groups")[number]
-            return (f"On {name} {100 * wrong:.0f} of a hundred are wrong; {100 * graph[3]:.0f} are allowed. "
-                    "How far does a label get with what you do?")
+            far = "Does a label get too far, into the other groups?" if number == 2 else "How far does a label get?"
+            return f"On {name} {100 * wrong:.0f} of a hundred are wrong; {100 * graph[3]:.0f} are allowed. {far}"
     return None
 
 
@@ -188,6 +211,7 @@ Exercise(
     rejected=(
         (lambda *graph: answers.spread_labels(*graph, products=2, share=0.0), "How far"),
         (lambda *graph: answers.spread_labels(*graph, products=4, share=0.0), "How far"),
+        (lambda *graph: answers.spread_labels(*graph, products=200, share=0.01), "too far"),
         (lambda edge_index, known, classes: known, "allowed"), (lambda edge_index, known, classes: 0, "for each"), ([0, 1], "function"),
     ),
 )

@@ -9,11 +9,11 @@ from importlib import import_module
 
 _WHERE = {
     "gcn_norm": "normalization",
-    "dense_matrix": "propagation", "gather_scatter": "propagation", "Propagation": "propagation",
+    "dense_matrix": "plain_products", "gather_scatter": "plain_products", "Propagation": "propagation",
     "GCNConv": "convolution", "GCN": "convolution",
     "NeighborSampler": "sampling",
-    "karate_club": "example_graphs", "matched_graph": "example_graphs",
-    "neighbor_graph": "example_graphs", "both_directions": "edges",
+    "karate_club": "example_graphs", "planted_partition": "example_graphs",
+    "neighbor_graph": "example_graphs", "LabelledGraph": "example_graphs", "both_directions": "edges",
     "node_task": "node_tasks",
 }
 

@@ -69,16 +69,17 @@ class GCNConv(torch.nn.Module):
         -------
         tensor [..., nodes, out_features]
         """
+        P = self.prepared(x, edge_index, edge_weight)
+        out = self.lin(P @ x) if self.in_features < self.out_features else P @ self.lin(x)   # the narrower side
+        return out if self.bias is None else out + self.bias
+
+    def prepared(self, x, edge_index, edge_weight=None):
+        """Return the `Propagation` that the arguments of a call stand for, made anew only where they have changed."""
         if not isinstance(x, torch.Tensor) or x.dim() < 2 or x.shape[-1] != self.in_features:
             shape = list(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__
             raise ValueError(f"x must have shape [nodes, {self.in_features}], got {shape}")
         if x.dtype != self.lin.weight.dtype and not torch.is_autocast_enabled(x.device.type):
             raise TypeError(f"x must have the dtype of the weights, {self.lin.weight.dtype}, got {x.dtype}")
-        P = self._matrix(edge_index, edge_weight, x)
-        out = self.lin(P @ x) if self.in_features < self.out_features else P @ self.lin(x)   # the narrower side
-        return out if self.bias is None else out + self.bias
-
-    def _matrix(self, edge_index, edge_weight, x):
         if isinstance(edge_index, Propagation):
             if edge_weight is not None:
                 raise TypeError("edge_weight must be None where edge_index is a Propagation, which has its own")
@@ -97,6 +98,9 @@ class GCNConv(torch.nn.Module):
             P = Propagation(edge_index, edge_weight, nodes, dtype=dtype)
         self._last = None if None in versions or P.values.is_inference() else (tensors, versions, P)
         return P
+
+    def __getstate__(self):
+        return {**self.__dict__, "_last": None}   # a copy prepares its own
 
     def extra_repr(self):
         return f"{self.in_features}, {self.out_features}"
@@ -139,9 +143,12 @@ class GCN(torch.nn.Module):
 
     def forward(self, x, edge_index, edge_weight=None):
         """Apply the layers; the arguments are those of `GCNConv`, or one `Propagation` for each layer in a list."""
-        graphs = edge_index if isinstance(edge_index, list) else [edge_index] * len(self.convs)
-        if len(graphs) != len(self.convs):
-            raise ValueError(f"edge_index must hold a Propagation for each of {len(self.convs)} layers, got {len(graphs)}")
+        if isinstance(edge_index, list):
+            graphs = edge_index
+        else:   # prepared, and kept, by the first layer for all
+            graphs = [self.convs[0].prepared(x, edge_index, edge_weight)] * len(self.convs)
+        if len(graphs) != len(self.convs) or not all(isinstance(graph, Propagation) for graph in graphs):
+            raise ValueError(f"edge_index must hold a Propagation for each of {len(self.convs)} layers, got {graphs!r}")
         for conv, graph in zip(self.convs[:-1], graphs):
-            x = conv(x, graph, edge_weight).relu()
-        return self.convs[-1](x, graphs[-1], edge_weight)
+            x = conv(x, graph).relu()
+        return self.convs[-1](x, graphs[-1])

@@ -51,8 +51,8 @@ def karate_club():
     return LabelledGraph(both_directions(list(club.edges)), torch.tensor(labels))
 
 
-def matched_graph(nodes, degree, same, seed):
-    """Two classes, every node with the same number of neighbours, so many of them of its own class.
+def planted_partition(nodes, degree, same, seed):
+    """A regular graph of two classes in which every node has so many neighbours of its own class.
 
     The edges are `degree` random perfect matchings: `same` of them within the classes, the
     others between them. So the share of edges that join equals is same/degree at every
@@ -80,7 +80,7 @@ def matched_graph(nodes, degree, same, seed):
 
     Examples
     --------
-    >>> graph = matched_graph(nodes=8, degree=3, same=2, seed=0)
+    >>> graph = planted_partition(nodes=8, degree=3, same=2, seed=0)
     >>> source, target = graph.edge_index
     >>> (graph.labels[source] == graph.labels[target]).double().mean().item() == 2 / 3
     True

@@ -1,9 +1,7 @@
-"""One product, three ways: as a dense matrix, edge by edge, and as a sparse matrix that keeps its transpose.
-
-Notation: an edge s→t of weight w adds w·x[s] to out[t]; x [sources, width], out [targets, width].
-"""
+"""The product with a sparse matrix that keeps its transpose: what graph convolution spends its time on."""
 
 import warnings
+import weakref
 from functools import cached_property
 
 import torch
@@ -16,62 +14,8 @@ with warnings.catch_warnings():   # PyTorch says, once a process, that this layo
     torch.sparse_csr_tensor([0, 1], [0], [1.0], (1, 1), check_invariants=False)
 
 
-def dense_matrix(edge_index, edge_weight, nodes):
-    """The matrix P [nodes, nodes] of the edges, P[t, s] = Σ of the weights from s to t.
-
-    Parameters
-    ----------
-    edge_index : tensor or array [2, edges] of integers
-        Sources, then targets.
-    edge_weight : tensor or array [edges], or None
-        None: 1 each.
-    nodes : int
-
-    Returns
-    -------
-    tensor [nodes, nodes]
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument has the wrong type, shape or range.
-
-    Examples
-    --------
-    >>> dense_matrix(*gcn_norm([[0, 1], [1, 0]], nodes=2), nodes=2)
-    tensor([[0.5000, 0.5000],
-            [0.5000, 0.5000]])
-    """
-    source, target = edges = edge_list(edge_index, nodes)
-    weights = weights_of(edge_weight, edges)
-    return weights.new_zeros(nodes, nodes).index_put((target, source), weights, accumulate=True)
-
-
-def gather_scatter(x, edge_index, edge_weight):
-    """Send every message and add up what arrives: the same product, an edge at a time.
-
-    Parameters
-    ----------
-    x : tensor [nodes, width]
-    edge_index : int64 tensor [2, edges]
-        Sources, then targets; not checked.
-    edge_weight : tensor [edges]
-
-    Returns
-    -------
-    tensor [nodes, width]
-        It holds all messages at once on the way, edges · width numbers.
-
-    Examples
-    --------
-    >>> x = torch.tensor([[0.0], [2.0]])
-    >>> gather_scatter(x, *gcn_norm([[0, 1], [1, 0]], nodes=2)).round(decimals=3)
-    tensor([[1.],
-            [1.]])
-    """
-    source, target = edge_index
-    messages = edge_weight[:, None] * x[source]
-    return torch.zeros_like(x).index_add(0, target, messages)
+def _nothing():
+    return None
 
 
 class Propagation:
@@ -124,7 +68,7 @@ class Propagation:
 
     def _set(self, values, layout):
         self.values, self.layout, self.shape = values, layout, layout.shape
-        self._turned = None
+        self._turned, self._turned_from = None, _nothing
 
     @classmethod
     def normalized(cls, edge_index, nodes, edge_weight=None, **options):
@@ -134,14 +78,18 @@ class Propagation:
     @property
     def T(self):
         """The transpose: edges the other way. Kept, unless the weights require gradients."""
-        if self._turned is not None:
-            return self._turned
+        known = self._turned or self._turned_from()
+        if known is not None:
+            return known
         layout, order = self.layout.transposed
         turned = object.__new__(Propagation)
         turned._set(self.values[order], layout)
         if not self.values.requires_grad:
-            self._turned, turned._turned = turned, self
+            self._turned, turned._turned_from = turned, weakref.ref(self)   # no cycle: both go with the first
         return turned
+
+    def __getstate__(self):
+        return {**self.__dict__, "_turned": None, "_turned_from": _nothing}
 
     def dense(self):
         """The same matrix as a tensor [targets, sources]."""
