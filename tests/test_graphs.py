@@ -248,27 +248,29 @@ def test_dots_in_pieces(numbers):
     close(_dots(g, x, P.layout, numbers), (g @ x.T)[P.layout.rows, P.layout.columns], 1e-6)
 
 
+def with_weights(P, values, x):
+    """The product with other values in the places of P."""
+    other = copy.copy(P)
+    other._set(values, P.layout)
+    return other @ x
+
+
+def by_hand(P, values, x):
+    """The same by a dense matrix."""
+    return torch.zeros(P.shape, dtype=values.dtype).index_put((P.layout.rows, P.layout.columns), values) @ x
+
+
 def test_forward_derivatives():
     P, x = Propagation.normalized(EDGES, 5, WEIGHTS.double()), normal(5, 2, dtype=F64)
     dense, step = P.dense(), normal(5, 2, dtype=F64, seed=1)
-    for f, g in ((lambda x: (P @ x).pow(3).sum(), lambda x: (dense @ x).pow(3).sum()),):
-        close(torch.func.jvp(f, (x,), (step,))[1], torch.func.jvp(g, (x,), (step,))[1], 1e-12)
-        close(torch.func.hessian(f)(x), torch.func.hessian(g)(x), 1e-12)
-        close(torch.func.jacrev(torch.func.jacrev(f))(x), torch.func.hessian(g)(x), 1e-12)
-    more = normal(len(P.values), dtype=F64, seed=2)
-
-    def product(values, x):
-        other = copy.copy(P)
-        other._set(values, P.layout)
-        return (other @ x).pow(2).sum()
-
-    def expected(values, x):
-        layout = P.layout
-        matrix = torch.zeros(5, 5, dtype=F64).index_put((layout.rows, layout.columns), values)
-        return (matrix @ x).pow(2).sum()
-
-    at, along = (P.values, x), (more, step)
-    close(torch.func.jvp(product, at, along)[1], torch.func.jvp(expected, at, along)[1], 1e-12)
+    f, g = (lambda x: (P @ x).pow(3).sum()), (lambda x: (dense @ x).pow(3).sum())
+    close(torch.func.jvp(f, (x,), (step,))[1], torch.func.jvp(g, (x,), (step,))[1], 1e-12)
+    close(torch.func.hessian(f)(x), torch.func.hessian(g)(x), 1e-12)
+    close(torch.func.jacrev(torch.func.jacrev(f))(x), torch.func.hessian(g)(x), 1e-12)
+    at, along = (P.values, x), (normal(len(P.values), dtype=F64, seed=2), step)
+    ours, theirs = (torch.func.jvp(lambda v, x: with_values(v, x).pow(2).sum(), at, along)[1]
+                    for with_values in (functools.partial(with_weights, P), functools.partial(by_hand, P)))
+    close(ours, theirs, 1e-12)
 
 
 def test_function_transforms():
@@ -279,20 +281,12 @@ def test_function_transforms():
     close(vmap(P.__matmul__)(xs[..., 0]), xs[..., 0] @ dense.T, 1e-6)
     close(vmap(vmap(P.__matmul__))(xs.reshape(2, 3, 5, 3)), (dense @ xs).reshape(2, 3, 5, 3), 1e-6)
     values = normal(6, len(P.values), seed=1)
-
-    def product(v, x):
-        other = copy.copy(P)
-        other._set(v, P.layout)
-        return other @ x
-
-    def by_hand(v, x):
-        return torch.zeros(5, 5).index_put((P.layout.rows, P.layout.columns), v) @ x
-
+    product, plain = functools.partial(with_weights, P), functools.partial(by_hand, P)
     for dims in ((0, 0), (0, None), (None, 0)):
         inputs = [each if dim == 0 else each[0] for each, dim in zip((values, xs), dims)]
-        close(vmap(product, dims)(*inputs), vmap(by_hand, dims)(*inputs), 1e-6)
+        close(vmap(product, dims)(*inputs), vmap(plain, dims)(*inputs), 1e-6)
         for argnum in (0, 1):
-            ours, theirs = (vmap(grad(lambda v, x: f(v, x).pow(3).sum(), argnum), dims)(*inputs) for f in (product, by_hand))
+            ours, theirs = (vmap(grad(lambda v, x: f(v, x).pow(3).sum(), argnum), dims)(*inputs) for f in (product, plain))
             close(ours, theirs, 1e-6)
     close(grad(lambda w: (Propagation(EDGES, w, 5) @ xs[0]).pow(3).sum())(WEIGHTS),
           grad(lambda w: (dense_matrix(EDGES, w, 5) @ xs[0]).pow(3).sum())(WEIGHTS), 1e-6)
@@ -414,10 +408,7 @@ def test_the_same_tensors_are_prepared_once_and_changed_ones_anew(prepared, opti
     check(1, x.bfloat16())
 
 
-@pytest.mark.parametrize("before", [
-    "nothing", "another", "no_grad",
-    "constant",
-])
+@pytest.mark.parametrize("before", ["nothing", "another", "no_grad", "constant"])
 def test_weights_that_learn_are_prepared_at_each_call(before):
     conv, x, weights = GCNConv(3, 2), normal(5, 3), WEIGHTS.clone().requires_grad_(before != "constant")
     with torch.set_grad_enabled(before == "another"):
