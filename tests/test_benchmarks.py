@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks import (
-    bayesian_search, contenders, evolution_runs, gpu_step, graph_depth, graph_products, multi_task_gradients, optimizer_step,
-    run, timing, training_step, tuning_race, tuning_study,
+    bayesian_search, contenders, cut_solvers, evolution_runs, gpu_step, graph_depth, graph_products, learned_optimizers,
+    multi_task_gradients, optimizer_step, run, timing, training_step, tuning_race, tuning_study,
 )
 from benchmarks.contenders import TORCH, TWINS
 from course_lib.update_rules.registry import _REGISTRY
@@ -220,6 +220,55 @@ def test_a_way_on_the_digits_can_be_tried_again():
     products = row("graph_depth", "products")
     many, share = map(float, products["chosen"]["spreading"].split(", "))
     np.testing.assert_allclose(graph_depth.spreading(task, parts, (int(many), share))[1], products["errors"]["spreading"], atol=2e-3)
+
+
+def test_cuts_and_sets_are_what_they_were():
+    from course_lib.graphs import annealed_independent_set, cut_bound, extremal_cut, greedy_cut, optimal_cut, random_regular
+
+    committed, seed = row("cut_solvers", "certified"), 3
+    graph = random_regular(200, 3, seed)
+    best = cut_solvers.plain_cut(graph, optimal_cut(graph, 200).tolist())
+    assert best == committed["optimum"][seed] and all(min(each) >= 0 for each in committed["short"].values())
+    for name, solver in (("greedy", greedy_cut), ("extremal", extremal_cut)):
+        assert best - cut_solvers.plain_cut(graph, solver(graph, 200, seed).tolist()) == committed["short"][name][seed]
+    for degree, scores in row("cut_solvers", "five hundred")["P"].items():
+        graph = random_regular(500, int(degree), seed)
+        bound = cut_bound(graph, 500)
+        for name, solver in (("greedy", greedy_cut), ("extremal", extremal_cut)):
+            assert abs(cut_solvers.scored(graph, 500, solver, seed, bound)[0] - scores[name][seed]) <= 1e-3
+        assert all(len(each) == cut_solvers.SEEDS and np.all(np.array(each) <= scores["bound"]) for each in scores.values())
+    for kind, shares in row("cut_solvers", "independent sets")["shares"].items():
+        nodes, degree = (int(word) for word in kind.replace(",", "").split() if word.isdigit())
+        inside = annealed_independent_set(random_regular(nodes, degree, seed), nodes, seed)
+        assert abs(inside.mean() - shares["annealing"][seed]) <= 1e-3
+
+
+def test_a_cut_above_its_bound_is_not_let_through():
+    with pytest.raises(AssertionError, match="exceeds the bound"):
+        cut_solvers.scored(np.array([[0, 1], [1, 0]]), 2, lambda *graph: np.array([True, False]), 0, bound=0.5)
+
+
+def test_learned_numbers_are_as_good_as_they_were():
+    import torch
+
+    from course_lib import graph_quadratics, small_networks, task_graphs
+
+    def again(subject, case, name, seed, make_rule, problems, steps, scale=lambda x: x):
+        committed = row("learned_optimizers", subject)
+        theta = torch.tensor(committed["theta"][name][seed], dtype=torch.float64)
+        found = scale(learned_optimizers.losses(make_rule(theta, problems), problems, steps)[-1]).mean()
+        assert abs(found - committed["cases"][case]["methods"][name]["seeds"][seed]) <= 0.01, (subject, name)
+
+    rng, of = learned_optimizers.rng, np.log10
+    again("quadratics", "64 nodes, 24 products", "1 messages", 2, learned_optimizers.quadratic_rules(1),
+          graph_quadratics(rng(1, 0), 64, 64), 12, lambda x: of(x + 1e-30))
+    tasks, lies = task_graphs(rng(1, 0), 128), task_graphs(rng(1, 0), 256, lies=0.3)
+    again("tasks", "25 steps", "six numbers", 0, learned_optimizers.task_rules(1), tasks, 25)
+    again("lying edges", "family", "tanh gate", 1, learned_optimizers.gated_rules(8), lies, 25)
+    again("networks", "family", "two numbers", 1, learned_optimizers.network_rules("two numbers"),
+          small_networks(rng(1, 0), 48), 25, lambda x: np.log(x + 1e-6))
+    left = row("learned_optimizers", "step sizes")["cases"]["1 … 20, 5 steps"]["left"]
+    assert left["best"] <= left["learned"] <= 1.1 * 0.2035 and left["fixed"] == pytest.approx((19 / 21) ** 5, abs=1e-4)
 
 
 # ---- how it is measured

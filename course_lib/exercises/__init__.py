@@ -20,5 +20,7 @@ from course_lib.exercises import on_transfer  # noqa: F401
 from course_lib.exercises import on_bayesian  # noqa: F401
 from course_lib.exercises import on_evolution  # noqa: F401
 from course_lib.exercises import on_gcn  # noqa: F401
+from course_lib.exercises import on_maxcut  # noqa: F401
+from course_lib.exercises import on_learned  # noqa: F401
 
 __all__ = ["check", "Exercise", "EXERCISES"]

@@ -26,7 +26,8 @@ def measured(name):
         takes; "tuning_study", what it brings on real data; "evolution_runs", how many
         evaluations and how much time evolution strategies take; "tuning_race", every way of
         tuning at one budget; "graph_products", the time of a graph convolution; "graph_depth",
-        what looking farther along a graph brings.
+        what looking farther along a graph brings; "cut_solvers", how much solvers of Max-Cut
+        cut, and in what time; "learned_optimizers", learned rules beside tuned ones, and their numbers.
 
     Returns
     -------
