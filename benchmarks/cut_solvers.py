@@ -12,7 +12,7 @@ gains; "constructed" places one node after the other; "best of k" takes as many 
 gradient descent and by Adam at the best of three rates, from several sizes of start; "lowest eigenvector" has no descent at all.
 "independent sets": twenty graphs of 500 nodes with three neighbours, and with five; ten of 200 with three, with the optimum.
 "growth": one graph each of a hundred to ten thousand nodes with three neighbours: seconds (two cores, each solver alone, the
-median of three runs where one takes under two seconds), P, and the bound's P.
+median of three runs where one takes under two seconds), P, and the bound's P. "growth of sets": the same for independent sets.
 """
 
 import time
@@ -35,13 +35,13 @@ def subjects():
               "semidefinite_cuts", "relaxed_cuts", "exact_solutions", "independent_sets", "relaxed_sets")
     files = [f"course_lib/graphs/{name}.py" for name in graphs]
     mark = fingerprint(__file__, files, pin("torch"), pin("scipy"), pin("networkx"))
-    return dict.fromkeys(("certified", "tuning", "five hundred", "independent sets", "growth"), mark)
+    return dict.fromkeys(("certified", "tuning", "five hundred", "independent sets", "growth", "growth of sets"), mark)
 
 
 def measure(subject):
     """Measure one of them."""
     return {"certified": certified, "tuning": tuning, "five hundred": five_hundred,
-            "independent sets": independent_sets, "growth": growth}[subject]()
+            "independent sets": independent_sets, "growth": growth, "growth of sets": growth_of_sets}[subject]()
 
 
 def solvers():
@@ -193,18 +193,24 @@ def five_hundred(nodes=500):
     return {"nodes": nodes, "P": found}
 
 
-def independent_sets():
-    """The shares of the nodes that are in the sets, and the proved optimum for 200 nodes."""
+def set_solvers():
+    """Name -> a solver of maximum independent set."""
     from course_lib import graphs
 
-    ways = {
+    return {
         "greedy": graphs.greedy_independent_set,
         "gnn": graphs.gnn_independent_set,
         "descent": graphs.descent_independent_set,
         "annealing": graphs.annealed_independent_set,
         "annealing, 10,000 sweeps": lambda *graph: graphs.annealed_independent_set(*graph, sweeps=10_000),
     }
-    found = {}
+
+
+def independent_sets():
+    """The shares of the nodes that are in the sets, and the proved optimum for 200 nodes."""
+    from course_lib import graphs
+
+    ways, found = set_solvers(), {}
     for nodes, degree, seeds in ((200, 3, CERTIFIED), (500, 3, SEEDS), (500, 5, SEEDS)):
         each = {name: [] for name in ways}
         for seed in range(seeds):
@@ -240,6 +246,25 @@ def growth():
     return {"seconds": seconds, "P": P}
 
 
+def growth_of_sets():
+    """Seconds and shares by size."""
+    from course_lib.graphs import random_regular
+
+    seconds, shares = {name: {} for name in set_solvers()}, {name: {} for name in set_solvers()}
+    with two_cores():
+        for nodes in GROWTH:
+            edge_index = random_regular(nodes, 3, 0)
+            for name, solver in set_solvers().items():
+                times = []
+                while len(times) < (1 if times and times[0] > 2 else 3):
+                    begin = time.perf_counter()
+                    inside = solver(edge_index, nodes, 0)
+                    times.append(time.perf_counter() - begin)
+                assert not any(inside[a] and inside[b] for a, b in edge_index.T.tolist())
+                seconds[name][str(nodes)], shares[name][str(nodes)] = rounded(np.median(times)), rounded(inside.mean(), 4)
+    return {"seconds": seconds, "shares": shares}
+
+
 def table(rows):
     """The page: optimum, twenty graphs, sets, settings, growth."""
     from benchmarks.pages import grid
@@ -262,9 +287,9 @@ def table(rows):
         lines = [[f"{kind} {value}", P] for kind, each in row.items() if isinstance(each, dict) and kind != "versions"
                  for value, P in each.items()]
         parts.append(grid(["setting", "P"], [*lines, ["lowest eigenvector", row["lowest eigenvector"]]]))
-    if row := by.get("growth"):
+    for row in (by[name] for name in ("growth", "growth of sets") if name in by):
         sizes = [str(nodes) for nodes in GROWTH]
-        for kind in ("seconds", "P"):
+        for kind in ("seconds", "P" if "P" in row else "shares"):
             lines = [[name, *(each[size] for size in sizes)] for name, each in row[kind].items()]
             parts.append(grid([f"{kind} by nodes", *sizes], lines))
     return "\n\n".join(parts)

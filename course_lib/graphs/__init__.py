@@ -18,6 +18,7 @@ _WHERE = {
     "cut_value": "cuts", "expected_cut": "cuts", "cut_score": "cuts",
     "greedy_cut": "local_cuts", "annealed_cut": "local_cuts", "extremal_cut": "extremal_cuts",
     "descent_cut": "relaxed_cuts", "gnn_cut": "relaxed_cuts",
+    "mean_cut": "relaxed_cuts", "node_network": "relaxed_cuts",
     "cut_vectors": "semidefinite_cuts", "relaxed_value": "semidefinite_cuts", "cut_bound": "semidefinite_cuts",
     "goemans_williamson_cut": "semidefinite_cuts",
     "is_independent": "independent_sets", "independent_set": "independent_sets",

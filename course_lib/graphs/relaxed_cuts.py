@@ -111,13 +111,56 @@ def mean_cut(edges, m):
     """`expected_cut` of coins that show +1 and −1 with the means m, at p = (1 + m)/2; loops cut nothing.
 
     Near m = 0, where p keeps no more than sixteen digits of ½ + m/2, this keeps all of m's.
+
+    Parameters
+    ----------
+    edges : int64 tensor [2, edges]
+        Each edge in both directions, which is not checked.
+    m : tensor [..., nodes]
+        2p − 1: 0 for a fair coin, ±1 for a side.
+
+    Returns
+    -------
+    tensor [...]
+
+    Examples
+    --------
+    >>> edge = torch.tensor([[0, 1], [1, 0]])
+    >>> mean_cut(edge, torch.tensor([0.0, 0.0])), mean_cut(edge, torch.tensor([1.0, -1.0]))
+    (tensor(0.5000), tensor(1.))
     """
     source, target = edges[:, edges[0] != edges[1]]
     return (1 - m[..., source] * m[..., target]).sum(-1) / 4      # one half of each edge from either direction
 
 
 def node_network(edges, nodes, embedding, seed, self_loops, scale=1.0):
-    """A function of the flat weights w [D] that puts out one number for each node, and its start."""
+    """The network of `gnn_cut`, as a function of one flat vector of weights.
+
+    Parameters
+    ----------
+    edges : int64 tensor [2, edges]
+    nodes : int
+    embedding, seed, self_loops, scale
+        As in `gnn_cut`.
+
+    Returns
+    -------
+    x : callable
+        `x(w) -> tensor [nodes]`, one number for each node, from the weights w [D].
+    w : tensor [D]
+        Where they start: first the nodes' vectors, then the layers' weights and biases.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is wrong.
+
+    Examples
+    --------
+    >>> x, w = node_network(torch.tensor([[0, 1], [1, 0]]), 2, embedding=4, seed=0, self_loops=True)
+    >>> len(w), x(w).shape                     # 2 · 4, then 4 · 2 + 2 and 2 + 1
+    (21, torch.Size([2]))
+    """
     count("nodes", nodes)
     width = int(np.ceil(np.sqrt(nodes))) if embedding is None else count("embedding", embedding)
     P = Propagation.normalized(edges, nodes, add_self_loops=self_loops)
