@@ -5,6 +5,10 @@ import itertools
 import math
 import random
 
+from graph_solvers import (
+    KARATE, answers_for_no_nodes, both, graphs, is_decided_by_its_seed, leaves_out_loops, pairs_of, ring,
+    takes_any_form_of_a_graph,
+)
 import networkx
 import numpy as np
 import pytest
@@ -36,16 +40,6 @@ PAW = [(0, 1), (1, 2), (2, 0), (2, 3), (2, 3)]     # a triangle with a double ta
 solvers = pytest.mark.parametrize("solver", QUICK.values(), ids=QUICK)
 
 
-def both(pairs):
-    """Each pair in both directions, a loop once."""
-    return np.array([*pairs, *((j, i) for i, j in pairs if i != j)], dtype=np.int64).reshape(-1, 2).T
-
-
-def pairs_of(edge_index):
-    """Each undirected edge once, from an edge_index without loops and doubles."""
-    return [(i, j) for i, j in np.asarray(edge_index).T.tolist() if i < j]
-
-
 def plain_cut(pairs, side):
     return sum(bool(side[i]) != bool(side[j]) for i, j in pairs)
 
@@ -59,19 +53,6 @@ def largest_cut(pairs, nodes):
     return max(plain_cut(pairs, side) for side in sides(nodes))
 
 
-def ring(nodes):
-    return [(i, (i + 1) % nodes) for i in range(nodes)]
-
-
-@st.composite
-def graphs(draw, least=1):
-    """Few nodes: so there are loops, pairs that stand twice, parts without a connection, and lone nodes."""
-    nodes = draw(st.integers(least, 9))
-    node = st.integers(0, nodes - 1)
-    return draw(st.lists(st.tuples(node, node), max_size=16)), nodes
-
-
-KARATE = pairs_of(karate_club().edge_index), 34
 NAMED = {   # pairs, nodes, largest cut
     "karate": (*KARATE, 61),
     "star": ([(0, i) for i in range(1, 8)], 8, 7),
@@ -208,44 +189,23 @@ def test_the_karate_club_is_cut_well(solver, least):
 @pytest.mark.parametrize("solver", [*QUICK.values(), lambda edge_index, nodes, seed: optimal_cut(edge_index, nodes)],
                          ids=[*QUICK, "optimal"])
 def test_without_nodes_there_is_an_empty_cut_or_an_error_that_says_so(solver):
-    try:
-        side = solver(both([]), 0, seed=0)
-    except ValueError as error:
-        assert "nodes" in str(error)
-    else:
-        assert side.shape == (0,) and side.dtype == bool
+    answers_for_no_nodes(solver)
 
 
 @solvers
 def test_the_seed_decides_and_nothing_else_is_touched(solver):
-    edges = karate_club().edge_index
-    kept, before = edges.clone(), (torch.get_rng_state(), np.random.get_state(), random.getstate())
-    first = [solver(edges, 34, seed=seed).tolist() for seed in range(8)]
-    after = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    torch.manual_seed(5)
-    assert torch.equal(edges, kept) and first == [solver(edges, 34, seed=seed).tolist() for seed in range(8)]
-    assert len({tuple(side) for side in first}) > 1
-    assert torch.equal(before[0], after[0]) and before[2] == after[2]
-    assert (before[1][1] == after[1][1]).all() and before[1][2:] == after[1][2:]
+    is_decided_by_its_seed(solver, karate_club().edge_index, 34)
 
 
 @solvers
 def test_loops_change_nothing(solver):
-    loops = [(0, 0), (0, 0), (0, 0), (5, 5), (33, 33), (33, 33)]
-    for seed in range(4):
-        expected = solver(both(KARATE[0]), 34, seed=seed)
-        assert solver(both(KARATE[0] + loops), 34, seed=seed).tolist() == expected.tolist()
+    leaves_out_loops(solver)
 
 
 @pytest.mark.parametrize("solver", [*QUICK.values(), lambda edge_index, nodes, seed: optimal_cut(edge_index, nodes)],
                          ids=[*QUICK, "optimal"])
 def test_lists_arrays_and_tensors_are_the_same_graph(solver):
-    pairs, nodes = PAW + [(4, 4), (5, 1)], 7
-    edges = both(pairs)
-    expected = solver(edges.copy(), nodes, seed=2).tolist()
-    for same in (edges.tolist(), edges.astype(np.int32), torch.from_numpy(edges), torch.from_numpy(edges).int()):
-        assert solver(same, nodes, seed=np.int64(2)).tolist() == expected
-    assert (edges == both(pairs)).all()
+    takes_any_form_of_a_graph(solver, PAW + [(4, 4), (5, 1)], 7)
 
 
 # ---- one flip at a time

@@ -3,8 +3,11 @@
 import functools
 import itertools
 import math
-import random
 
+from graph_solvers import (
+    KARATE, answers_for_no_nodes, both, graphs, is_decided_by_its_seed, leaves_out_loops, pairs_of, ring,
+    takes_any_form_of_a_graph,
+)
 import networkx
 import numpy as np
 import pytest
@@ -34,16 +37,6 @@ QUICK = {
 solvers = pytest.mark.parametrize("solver", QUICK.values(), ids=QUICK)
 
 
-def both(pairs):
-    """Each pair in both directions, a loop once."""
-    return np.array([*pairs, *((j, i) for i, j in pairs if i != j)], dtype=np.int64).reshape(-1, 2).T
-
-
-def pairs_of(edge_index):
-    """Each undirected edge once, from an edge_index without loops and doubles."""
-    return [(i, j) for i, j in np.asarray(edge_index).T.tolist() if i < j]
-
-
 def independent(pairs, inside):
     return not any(inside[i] and inside[j] for i, j in pairs if i != j)
 
@@ -62,19 +55,6 @@ def largest(pairs, nodes):
     return max(sum(inside) for inside in subsets(nodes) if independent(pairs, inside))
 
 
-def ring(nodes):
-    return [(i, (i + 1) % nodes) for i in range(nodes)]
-
-
-@st.composite
-def graphs(draw):
-    """Few nodes: so there are loops, pairs that stand twice, parts without a connection, and lone nodes."""
-    nodes = draw(st.integers(1, 9))
-    node = st.integers(0, nodes - 1)
-    return draw(st.lists(st.tuples(node, node), max_size=16)), nodes
-
-
-KARATE = pairs_of(karate_club().edge_index), 34
 NAMED = {   # pairs, nodes, size of a largest independent set
     "karate": (*KARATE, 20),
     "star": ([(0, i) for i in range(1, 8)], 8, 7),
@@ -237,44 +217,23 @@ def test_the_karate_club_has_twenty_who_are_no_friends(solver, least):
 @pytest.mark.parametrize("solver", [*QUICK.values(), lambda edges, nodes, seed: optimal_independent_set(edges, nodes)],
                          ids=[*QUICK, "optimal"])
 def test_without_nodes_there_is_an_empty_set_or_an_error_that_says_so(solver):
-    try:
-        inside = solver(both([]), 0, seed=0)
-    except ValueError as error:
-        assert "nodes" in str(error)
-    else:
-        assert inside.shape == (0,) and inside.dtype == bool
+    answers_for_no_nodes(solver)
 
 
 @solvers
 def test_the_seed_decides_and_nothing_else_is_touched(solver):
-    edges = random_regular(30, 3, seed=0)
-    kept, before = edges.clone(), (torch.get_rng_state(), np.random.get_state(), random.getstate())
-    first = [solver(edges, 30, seed=seed).tolist() for seed in range(8)]
-    after = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    torch.manual_seed(5)
-    assert torch.equal(edges, kept) and first == [solver(edges, 30, seed=seed).tolist() for seed in range(8)]
-    assert len({tuple(inside) for inside in first}) > 1
-    assert torch.equal(before[0], after[0]) and before[2] == after[2]
-    assert (before[1][1] == after[1][1]).all() and before[1][2:] == after[1][2:]
+    is_decided_by_its_seed(solver, random_regular(30, 3, seed=0), 30)
 
 
 @pytest.mark.parametrize("solver", [*QUICK.values(), lambda edges, nodes, seed: optimal_independent_set(edges, nodes)],
                          ids=[*QUICK, "optimal"])
 def test_lists_arrays_and_tensors_are_the_same_graph(solver):
-    pairs, nodes = [*ring(5), (0, 1), (4, 4), (5, 1)], 7
-    edges = both(pairs)
-    expected = solver(edges.copy(), nodes, seed=2).tolist()
-    for same in (edges.tolist(), edges.astype(np.int32), torch.from_numpy(edges), torch.from_numpy(edges).int()):
-        assert solver(same, nodes, seed=np.int64(2)).tolist() == expected
-    assert (edges == both(pairs)).all()
+    takes_any_form_of_a_graph(solver, [*ring(5), (0, 1), (4, 4), (5, 1)], 7)
 
 
 @solvers
 def test_loops_change_nothing(solver):
-    loops = [(0, 0), (0, 0), (0, 0), (5, 5), (33, 33), (33, 33)]
-    for seed in range(4):
-        expected = solver(both(KARATE[0]), 34, seed=seed)
-        assert solver(both(KARATE[0] + loops), 34, seed=seed).tolist() == expected.tolist()
+    leaves_out_loops(solver)
 
 
 # ---- fewest neighbours first
