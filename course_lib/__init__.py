@@ -33,6 +33,10 @@ _WHERE = {
         "Racing", "hyperband_brackets", "successive_halving", "hyperband", "population_based_training",
         "hypergradient_descent", "unrolled",
     ),
+    "federated": (
+        "simulate", "FederatedTrace", "simulate_buffered", "BufferedTrace", "Algorithm", "fedsgd", "fedavg", "fedprox",
+        "scaffold", "ClientData", "local_updates", "client_values", "fine_tuned", "ModuleLoss",
+    ),
     "graphs": (
         "gcn_norm", "GCNConv", "GCN", "Propagation", "gather_scatter", "dense_matrix", "NeighborSampler",
         "both_directions", "neighbor_graph", "planted_partition", "karate_club", "node_task", "random_regular",
@@ -53,7 +57,7 @@ _WHERE = {
 }
 _MODULES = (
     "update_rules", "schedules", "objectives", "training", "frameworks", "kernels", "multi_task", "transfer",
-    "tuning", "graphs", "datasets", "plots", "claims", "exercises", "notebook", "results",
+    "tuning", "graphs", "federated", "datasets", "plots", "claims", "exercises", "notebook", "results",
 )
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks import (
-    bayesian_search, contenders, cut_solvers, evolution_runs, gpu_step, graph_depth, graph_products, learned_optimizers,
-    multi_task_gradients, optimizer_step, run, timing, training_step, tuning_race, tuning_study,
+    bayesian_search, contenders, cut_solvers, evolution_runs, federated_rounds, federated_study, gpu_step, graph_depth,
+    graph_products, learned_optimizers, multi_task_gradients, optimizer_step, run, timing, training_step, tuning_race,
+    tuning_study,
 )
 from benchmarks.contenders import TORCH, TWINS
 from course_lib.update_rules.registry import _REGISTRY
@@ -271,7 +272,52 @@ def test_learned_numbers_are_as_good_as_they_were():
     assert left["best"] <= left["learned"] <= 1.1 * 0.2035 and left["fixed"] == pytest.approx((19 / 21) ** 5, abs=1e-4)
 
 
+# ---- the committed times and scores of federated optimization
+
+def test_a_round_of_a_hundred_clients_takes_a_fifteenth_of_the_loops_time():
+    measured = row("federated_rounds", "a hundred clients")
+    assert (measured["clients"], measured["local_steps"]) == (100, 5)
+    assert measured["networks"]["64–32–10"]["2 threads"]["ratios"]["one by one"] >= 15
+    for both in measured["networks"].values():
+        for each in both.values():
+            assert each["ratios"]["one by one"] >= 9 and each["ratios"]["PyTorch"] >= 5
+
+
+def test_memory_grows_with_the_block_and_not_with_the_clients():
+    grown = row("federated_rounds", "growth")
+    assert grown["clients"][-1] == 10_000 == 10 * grown["clients"][-3]
+    thousand, most = grown["blocks"][-3], grown["blocks"][-1]
+    assert most["ms"] <= 13 * thousand["ms"]
+    data = 10_000 * 14 * (64 * 4 + 8) / 2**20                       # float32 pixels and labels
+    assert most["mib"] <= thousand["mib"] + 4 * data < grown["at_once"][-1]["mib"] / 3
+
+
+def test_a_federated_run_of_the_study_can_be_repeated():
+    committed, seed = row("federated_study", "rounds"), 2
+    for kind in ("iid", "shards"):
+        found = committed["found"][f"{kind}, sixty steps"]
+        setting = federated_study.Setting(kind, seed)
+        algorithm = federated_study.fedavg_of("sixty steps", found["rates"][seed])
+        assert setting.until_reached(algorithm, 120).step[-1] == found["rounds"][seed]
+        assert found["median"] == np.median([np.inf if each is None else each for each in found["rounds"]])
+    for kind in ("iid", "shards"):
+        methods = row("federated_study", f"methods: {kind}")["methods"]
+        assert set(methods) == set(federated_study.candidates())
+        for name, tried in federated_study.candidates().items():
+            assert tuple(methods[name]["chosen"]) in {label for label, _ in tried}
+
+
 # ---- how it is measured
+
+def test_all_ways_to_a_federated_round_give_one_result():
+    import torch
+
+    runs = federated_rounds.contenders(clients=7)
+    for each in runs.values():
+        each(2)
+        assert torch.allclose(each.w(), runs["ours"].w(), atol=1e-6)
+    assert not torch.allclose(runs["ours"].w(), federated_rounds.digits()[1], atol=1e-3)
+
 
 def test_all_ways_to_a_graph_convolution_give_one_result():
     import torch

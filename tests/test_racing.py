@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections import Counter
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -331,9 +331,9 @@ def test_any_file_of_equal_settings_in_several_brackets_is_gone_on_from(data):
 
 ENGINE = """
 import json, os, pathlib, signal, sys
-from course_lib.tuning import successive_halving
+from course_lib.tuning import hyperband, successive_halving
 
-engine, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+engine, folder, search, seed = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 
 def f(x, budget):
     begun = folder / f"begun {x['a']} {budget}"
@@ -344,25 +344,38 @@ def f(x, budget):
         os.kill(os.getpid(), signal.SIGKILL)
     return x["a"] + 1 / budget
 
-space, path = {"a": (0.0, 1.0)}, folder / "trials.jsonl"
-how = {"eta": 2, "asynchronous": True, "path": path}
-found = successive_halving(f, space, 9, 4, 0, **how, workers=3, engine=engine)
-again = successive_halving(f, space, 9, 4, 0, **how)
+def search_with(**workers):
+    how = {"eta": 2, "asynchronous": True, "path": folder / "trials.jsonl", **workers}
+    space = {"a": (0.0, 1.0)}
+    return hyperband(f, space, 4, seed, **how) if search == "hyperband" else successive_halving(f, space, 9, 4, seed, **how)
+
+found = search_with(workers=3, engine=engine)
+again = search_with()
 print(json.dumps({"trials": [vars(trial) for trial in found.history], "value": found.value,
                   "same": repr(again) == repr(found)}))
 """
 
 
-@pytest.mark.parametrize("engine", ["processes", "ray"])
-def test_no_trial_is_lost_or_made_twice_where_processes_are_killed(engine, tmp_path):
+@pytest.mark.parametrize("engine, search, seed, brackets", [
+    ("processes", "successive_halving", 0, [[(9, 1), (4, 2), (2, 4)]]),
+    ("processes", "hyperband", 53, hyperband_brackets(4, eta=2)),       # in each of the three some are killed
+    ("ray", "successive_halving", 0, [[(9, 1), (4, 2), (2, 4)]]),
+], ids=["processes, one bracket", "processes, several", "ray, one bracket"])
+def test_no_trial_is_lost_or_made_twice_where_processes_are_killed(engine, search, seed, brackets, tmp_path):
     """In a process of its own: Ray leaves files to be closed, which the tests here count as errors."""
-    ran = subprocess.run([sys.executable, "-c", ENGINE, engine, str(tmp_path)], capture_output=True, text=True, timeout=180)
+    command = [sys.executable, "-c", ENGINE, engine, str(tmp_path), search, str(seed)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=180)
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout.splitlines()[-1])
     history = [Trial(**each) for each in found["trials"]]
-    check_asynchronous(history, 9, [1, 2, 4], 2)
-    kinds = {trial.x["a"]: int(trial.x["a"] * 1e6) % 7 for trial in history}
-    assert {0, 1} < set(kinds.values()) and len(kinds) == 9
+    settings_drawn = iter(Racing({"a": (0.0, 1.0)}, brackets, seed, eta=2, asynchronous=True).settings)
+    kinds = {}
+    for bracket in brackets:
+        own = {x["a"]: int(x["a"] * 1e6) % 7 for x in islice(settings_drawn, bracket[0][0])}
+        check_asynchronous([trial for trial in history if trial.x["a"] in own], len(own), [r for _, r in bracket], 2)
+        assert {0, 1} & set(own.values())
+        kinds |= own
+    assert {trial.x["a"] for trial in history} == set(kinds) and {0, 1} < set(kinds.values())
     for trial in history:
         killed = kinds[trial.x["a"]] == 0
         assert trial.reason == ("the process of the trial died" if killed else "") and (trial.status == "failed") == killed

@@ -27,7 +27,9 @@ def measured(name):
         evaluations and how much time evolution strategies take; "tuning_race", every way of
         tuning at one budget; "graph_products", the time of a graph convolution; "graph_depth",
         what looking farther along a graph brings; "cut_solvers", how much solvers of Max-Cut
-        cut, and in what time; "learned_optimizers", learned rules beside tuned ones, and their numbers.
+        cut, and in what time; "learned_optimizers", learned rules beside tuned ones, and their numbers;
+        "federated_rounds", the time of a round of federated averaging; "federated_study", what
+        federated methods reach, and in how many rounds.
 
     Returns
     -------
