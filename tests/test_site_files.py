@@ -2,6 +2,7 @@
 
 import re
 from importlib import import_module
+from inspect import ismodule
 from pkgutil import iter_modules
 from urllib.parse import unquote, urlsplit
 
@@ -80,6 +81,8 @@ def test_page_of_claims_lists_every_claim(site):
 @pytest.mark.parametrize("module", [module.name for module in iter_modules(course_lib.__path__)])
 def test_page_of_the_library_has_every_public_name(site, module):
     page = html_of(site / "book" / "api.html")
-    public = getattr(import_module(f"course_lib.{module}"), "__all__", [])
-    missing = [name for name in public if not name.isupper() and not page.find(id=f"course_lib.{module}.{name}")]
+    package = import_module(f"course_lib.{module}")
+    public = [name for name in getattr(package, "__all__", []) if not name.isupper()]
+    ids = {name: f"{'module-' * ismodule(getattr(package, name))}course_lib.{module}.{name}" for name in public}
+    missing = [name for name, label in ids.items() if not page.find(id=label)]
     assert not missing
