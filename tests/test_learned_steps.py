@@ -105,7 +105,9 @@ def test_one_step_is_the_best_fixed_one(values):
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_as_many_steps_as_curvatures_leave_nothing(steps):
-    assert worst_remainder(range(1, steps + 1), learn_step_sizes(range(1, steps + 1), steps)) < 5e-2   # 0 but for where Adam stops
+    """With 500 updates a last bit in the start decides where in [0, .06] it ends; with a thousand, all ends are below .01."""
+    values = range(1, steps + 1)
+    assert worst_remainder(values, learn_step_sizes(values, steps, updates=1000)) < 2e-2
 
 
 @settings(max_examples=5)
