@@ -28,7 +28,7 @@ GROWTH = (100, 300, 1000, 3000, 10_000)
 
 def subjects():
     """What is measured, with a hash of the code that decides it."""
-    names = ("aggregators", "algorithms", "client_data", "clients", "local_training", "simulation")
+    names = ("aggregators", "algorithms", "client_data", "clients", "federation", "local_training", "server", "simulation")
     files = [*(f"course_lib/federated/{name}.py" for name in names), "course_lib/training/data_tasks.py", "benchmarks/timing.py"]
     return dict.fromkeys(("a hundred clients", "growth"), fingerprint(__file__, files, pin("torch")))
 
@@ -65,18 +65,19 @@ def ours(loss, w0, clients, algorithm, vectorize, block=256):
     """Rounds of `simulate`, without what it does once: the same object goes on."""
     from torch.func import vmap
 
-    from course_lib.federated.aggregators import mean
+    from course_lib.federated.federation import Federation
     from course_lib.federated.local_training import one_by_one
-    from course_lib.federated.simulation import Federation, prepared
+    from course_lib.federated.server import Server
+    from course_lib.federated.simulation import prepared
 
     w, data = prepared(loss, w0, clients, algorithm, None)
     batched = vmap if vectorize else one_by_one
-    federation = Federation(loss, w, data, algorithm, 0, mean, batched, block if vectorize else 1)
+    federation = Federation(loss, data, Server(w, algorithm, data.sizes, 0), batched, block if vectorize else 1)
 
     def run(rounds):
         for _ in range(rounds):
-            federation.round(len(data))
-    run.w = lambda: federation.w
+            federation.round()
+    run.w = lambda: federation.server.w
     return run
 
 

@@ -41,7 +41,10 @@ TARGET = 0.93
 
 def subjects():
     """What is measured, with a hash of the code that decides it."""
-    names = ("aggregators", "algorithms", "asynchronous", "client_data", "clients", "local_training", "partition", "simulation")
+    names = (
+        "aggregators", "algorithms", "asynchronous", "client_data", "clients", "federation", "local_training", "partition",
+        "server", "simulation",
+    )
     files = [*(f"course_lib/federated/{name}.py" for name in names), "course_lib/training/data_tasks.py"]
     rules = [f"course_lib/update_rules/{name}.py" for name in ("descent", "heavy_ball", "moments")]
     mark = fingerprint(__file__, [*files, *rules], pin("torch"))

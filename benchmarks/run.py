@@ -34,7 +34,7 @@ ROOT = HERE.parent
 IN_LIBRARY = (
     "schedule_table", "optimizer_step", "training_step", "multi_task_gradients", "meta_learning", "bayesian_search",
     "tuning_study", "evolution_runs", "tuning_race", "graph_products", "graph_depth", "cut_solvers",
-    "learned_optimizers", "federated_rounds", "federated_study",
+    "learned_optimizers", "federated_rounds", "federated_study", "federated_defences", "federated_engines",
 )
 HELPERS = ("__init__", "run", "pages", "timing", "contenders")
 NAMES = sorted(file.stem for file in HERE.glob("*.py") if file.stem not in HELPERS)

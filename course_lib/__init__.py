@@ -36,6 +36,8 @@ _WHERE = {
     "federated": (
         "simulate", "FederatedTrace", "simulate_buffered", "BufferedTrace", "Algorithm", "fedsgd", "fedavg", "fedprox",
         "scaffold", "ClientData", "local_updates", "client_values", "fine_tuned", "ModuleLoss",
+        "top_k", "qsgd", "ErrorFeedback", "ClientPrivacy", "rdp_epsilon", "noise_for_epsilon", "secure_sum",
+        "trimmed_mean", "krum", "Faults", "flower_simulate",
     ),
     "graphs": (
         "gcn_norm", "GCNConv", "GCN", "Propagation", "gather_scatter", "dense_matrix", "NeighborSampler",

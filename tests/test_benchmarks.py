@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks import (
-    bayesian_search, contenders, cut_solvers, evolution_runs, federated_rounds, federated_study, gpu_step, graph_depth,
-    graph_products, learned_optimizers, multi_task_gradients, optimizer_step, run, timing, training_step, tuning_race,
-    tuning_study,
+    bayesian_search, contenders, cut_solvers, evolution_runs, federated_defences, federated_rounds, federated_study, gpu_step,
+    graph_depth, graph_products, learned_optimizers, multi_task_gradients, optimizer_step, run, timing, training_step,
+    tuning_race, tuning_study,
 )
 from benchmarks.contenders import TORCH, TWINS
 from course_lib.update_rules.registry import _REGISTRY
@@ -305,6 +305,43 @@ def test_a_federated_run_of_the_study_can_be_repeated():
         assert set(methods) == set(federated_study.candidates())
         for name, tried in federated_study.candidates().items():
             assert tuple(methods[name]["chosen"]) in {label for label, _ in tried}
+
+
+def test_a_round_in_flower_takes_fifty_times_as_long_and_gives_the_same_weights():
+    measured = row("federated_engines", "a hundred clients")
+    middle = {name: each[1] for name, each in measured["milliseconds"].items()}
+    assert measured["clients"] == 100 and measured["difference"] <= 1e-6
+    assert measured["ratio"] >= 50 and measured["ratio"] == pytest.approx(middle["Flower"] / middle["simulate"], rel=0.02)
+
+
+def test_bytes_are_those_of_the_messages():
+    for ways in row("federated_defences", "bytes")["found"].values():
+        assert ways["everything"]["upload"] == pytest.approx(4 * 4810 * 10 * 60, rel=1e-3)
+        for k in (480, 48, 12):
+            size = 4 * k + -(-13 * k // 8)
+            assert ways[f"top {k}"]["upload"] == ways[f"top {k}, with memory"]["upload"] == pytest.approx(size * 600, rel=1e-3)
+        assert ways["QSGD, 1 level"]["of all"] < ways["QSGD, 4 levels"]["of all"] < ways["QSGD, 16 levels"]["of all"]
+
+
+def test_a_private_run_can_be_repeated():
+    from course_lib.federated import ClientPrivacy, fedavg, noise_for_epsilon, partition, rdp_epsilon
+
+    committed = row("federated_defences", "privacy")
+    accuracies, found = [], committed["found"]["40 clients, 8"]
+    assert rdp_epsilon(committed["fraction"], found["noise"], committed["rounds"], committed["delta"]) == pytest.approx(8, rel=1e-2)
+    privacy = ClientPrivacy(found["clip"], noise_for_epsilon(8.0, 0.2, 30, 1e-5), 1e-5)
+    for seed in range(committed["seeds"]):
+        setting = federated_study.Setting("iid", seed, train=1200)
+        clients = [tuple(part[mine] for part in setting.pooled) for mine in partition.iid(1200, 40, seed)]
+        accuracies.append(federated_defences.scores(setting, clients, fedavg(5, found["rate"]), 30, 0.2, privacy=privacy)[1])
+    assert federated_defences.interval(accuracies) == pytest.approx(found["accuracy"], abs=2e-3)
+
+
+def test_every_client_drawn_under_faults_is_accounted_for():
+    for found in row("federated_defences", "faults")["found"].values():
+        counts = found["counts"]
+        assert counts["drawn"] == 8 * 60 * 10 and 0.17 < counts["missing"] / counts["drawn"] < 0.3
+        assert {"not finite", "repeated", "stale", "too large"} < set(counts)
 
 
 # ---- how it is measured

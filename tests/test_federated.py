@@ -559,7 +559,7 @@ def test_the_aggregate_may_have_another_dtype():
 @pytest.mark.parametrize("wrong, words", [
     (lambda u: u, r"aggregate must return .*shape \[3\], got \[7, 3\]"),
     (lambda u: u.mean(), r"aggregate must return .*shape \[3\], got \[\]"),
-    (lambda u: None, r"aggregate must return .*shape \[3\], got None"),
+    (lambda u: None, r"aggregate must return .*shape \[3\], got NoneType"),
     (lambda u: u.mean(0).numpy(), r"aggregate must return a tensor"),
 ])
 def test_an_aggregate_of_another_shape_is_refused(wrong, words):

@@ -23,5 +23,6 @@ from course_lib.exercises import on_gcn  # noqa: F401
 from course_lib.exercises import on_maxcut  # noqa: F401
 from course_lib.exercises import on_learned  # noqa: F401
 from course_lib.exercises import on_federated  # noqa: F401
+from course_lib.exercises import on_privacy  # noqa: F401
 
 __all__ = ["check", "Exercise", "EXERCISES"]

@@ -29,7 +29,9 @@ def measured(name):
         what looking farther along a graph brings; "cut_solvers", how much solvers of Max-Cut
         cut, and in what time; "learned_optimizers", learned rules beside tuned ones, and their numbers;
         "federated_rounds", the time of a round of federated averaging; "federated_study", what
-        federated methods reach, and in how many rounds.
+        federated methods reach, and in how many rounds; "federated_defences", what short messages,
+        privacy and robust averages cost; "federated_engines", the time of a round in `simulate`
+        and in Flower.
 
     Returns
     -------
