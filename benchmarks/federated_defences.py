@@ -38,8 +38,8 @@ DELTA = 1e-5
 def subjects():
     """What is measured, with a hash of the code that decides it."""
     names = (
-        "accounting", "aggregators", "algorithms", "bit_codes", "client_data", "client_privacy", "clients", "compression", "faults",
-        "federation", "local_training", "partition", "server", "simulation",
+        "accounting", "aggregators", "algorithms", "bit_codes", "client_data", "client_privacy", "clients", "compression", "error_feedback",
+        "faults", "federation", "local_training", "partition", "server", "simulation",
     )
     files = [*(f"course_lib/federated/{name}.py" for name in names), "course_lib/training/data_tasks.py"]
     rules = ["benchmarks/federated_study.py", "course_lib/update_rules/descent.py"]

@@ -316,3 +316,16 @@ def test_buffers_are_refused():
 def test_wrong_arguments_of_a_promise_are_named(wrong, error, words):
     with pytest.raises(error, match=words):
         ClientPrivacy(**{"clip": 1.0, "noise_multiplier": 1.0, "delta": 1e-5, **wrong})
+
+
+def test_an_update_that_is_not_finite_counts_as_zero_and_ends_no_run():
+    """One client of four explodes; the step is that of the three others, and no error tells of it."""
+    clients = [(np.full((2, 1), h), np.ones(2)) for h in (1.0, 1.0, 1e3, 1.0)]
+    privacy = ClientPrivacy(clip=1.0, noise_multiplier=0.0, delta=1e-5)
+    runs = {}
+    for name, faults in (("plain", None), ("checked", Faults())):
+        runs[name] = simulate(squares, np.zeros(1, np.float32), clients, fedavg(30, 0.5), 1, 0, privacy=privacy, faults=faults)
+    alone = simulate(squares, np.zeros(1, np.float32), clients[:1], fedavg(30, 0.5), 1, 0, privacy=privacy)
+    for run in runs.values():
+        assert run.w[1, 0] == pytest.approx(0.75 * alone.w[1, 0], rel=1e-6)
+    assert runs["checked"].refused == [[(2, "not finite")]]

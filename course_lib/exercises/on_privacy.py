@@ -124,32 +124,36 @@ Exercise(
 )
 
 
-def _epsilon(answer):
+def _rdp_noise(epsilon, T, delta):
+    """What the accountant asks for, with orders of all sizes: T/(2σ²) + √(2 T log(1/δ))/σ = ε."""
+    u = np.sqrt(2 * np.log(1 / delta))
+    return np.sqrt(T) / (np.sqrt(u**2 + 2 * epsilon) - u)
+
+
+def _noise(answer):
     if not callable(answer):
-        return "A function is asked for: epsilon(sigma, T, delta)."
-    for sigma, T, delta in ((4.0, 1, 1e-5), (4.0, 100, 1e-5), (1.0, 1, 1e-3), (20.0, 50, 1e-6)):
-        found, right = float(answer(sigma, T, delta)), answers.epsilon(sigma, T, delta)
+        return "A function is asked for: noise(epsilon, T, delta)."
+    for epsilon, T, delta in ((1.0, 1, 1e-5), (8.0, 30, 1e-5), (3.0, 100, 1e-3), (0.5, 50, 1e-6)):
+        found, right = float(answer(epsilon, T, delta)), answers.noise(epsilon, T, delta)
         if abs(found - right) <= 1e-3 * right:
             continue
-        bound = T / (2 * sigma**2) + np.sqrt(2 * T * np.log(1 / delta)) / sigma
-        if abs(found / bound - 1) < 0.01:
-            return "That is the accountant's bound, by Rényi's divergence; the exact value is smaller."
-        if abs(found - answers.epsilon(sigma, 1, delta)) <= 1e-3 * right:
-            return "That is one round: with T rounds the bells stand √T / σ apart."
-        if abs(found - answers.epsilon(sigma / np.sqrt(T), T, delta)) <= 1e-3 * right:
+        if abs(found / _rdp_noise(epsilon, T, delta) - 1) < 0.01:
+            return "That is what the accountant asks for, by Rényi's divergence; exactly, less is enough."
+        if abs(found - answers.noise(epsilon, 1, delta)) <= 1e-3 * right:
+            return "That is for one round: with T rounds the bells stand √T / σ apart."
+        if abs(found - answers.noise(epsilon, 1, delta) * T) <= 1e-3 * found:
             return "The bells stand √T / σ apart, not T / σ: the noise of the rounds adds up as well."
-        return "With μ = √T/σ, one world is denser by e^ε where x > ε/μ + μ/2; solve for the ε at which the excess is δ."
+        return "With μ = √T/σ, one world is denser by e^ε where x > ε/μ + μ/2; solve for the μ at which the excess is δ."
     return None
 
 
 Exercise(
-    "privacy-5", _epsilon,
-    accepted=(answers.epsilon, answers.epsilon_by_halving),
+    "privacy-5", _noise,
+    accepted=(answers.noise, answers.noise_by_halving),
     rejected=(
-        (lambda sigma, T, delta: T / (2 * sigma**2) + np.sqrt(2 * T * np.log(1 / delta)) / sigma, "accountant's bound"),
-        (lambda sigma, T, delta: answers.epsilon(sigma, 1, delta), "one round"),
-        (lambda sigma, T, delta: answers.epsilon(sigma / np.sqrt(T), T, delta), "adds up"),
-        (lambda sigma, T, delta: 1.0, "one world"), (2.5, "function"),
+        (_rdp_noise, "accountant asks"), (lambda epsilon, T, delta: answers.noise(epsilon, 1, delta), "for one round"),
+        (lambda epsilon, T, delta: answers.noise(epsilon, 1, delta) * T, "adds up"),
+        (lambda epsilon, T, delta: 1.0, "one world"), (2.5, "function"),
     ),
 )
 

@@ -43,29 +43,28 @@ def scaled_qsgd_by_coins(v, s, rng):
     return length * np.sign(v) * (low + up) / s / (1 + relative_variance(v, s))
 
 
-def epsilon(sigma, T, delta):
-    """Where δ(ε) = Φ(μ/2 − ε/μ) − e^ε Φ(−μ/2 − ε/μ), of bells μ apart, is δ; 0 if it is less already at ε = 0."""
+def noise(epsilon, T, delta):
+    """σ = √T/μ, where bells μ apart have δ(ε) = Φ(μ/2 − ε/μ) − e^ε Φ(−μ/2 − ε/μ) = δ."""
     from scipy.optimize import brentq
     from scipy.stats import norm
 
-    mu = np.sqrt(T) / sigma
+    def excess(mu):
+        return norm.cdf(mu / 2 - epsilon / mu) - np.exp(epsilon + norm.logcdf(-mu / 2 - epsilon / mu)) - delta
 
-    def excess(e):
-        return norm.cdf(mu / 2 - e / mu) - np.exp(e + norm.logcdf(-mu / 2 - e / mu)) - delta
-
-    return 0.0 if excess(0) <= 0 else brentq(excess, 0, mu**2 / 2 + mu * np.sqrt(2 * np.log(1 / delta)) + 1, xtol=1e-12)
+    return np.sqrt(T) / brentq(excess, 1e-4, 1e4, xtol=1e-12)
 
 
-def epsilon_by_halving(sigma, T, delta):
-    """The same by bisection, on the outcomes where the ratio of densities is above e^ε: x > ε/μ + μ/2."""
+def noise_by_halving(epsilon, T, delta):
+    """The same by bisection over σ, on the outcomes where the ratio of densities is above e^ε: x > ε/μ + μ/2."""
     from scipy.stats import norm
 
-    mu, low, high = np.sqrt(T) / sigma, 0.0, 1e4
+    low, high = 1e-4, 1e6
     for _ in range(100):
-        e = (low + high) / 2
-        x = e / mu + mu / 2
-        more = norm.sf(x - mu) - np.exp(e + norm.logsf(x))
-        low, high = (e, high) if more > delta else (low, e)
+        sigma = np.sqrt(low * high)
+        mu = np.sqrt(T) / sigma
+        x = epsilon / mu + mu / 2
+        more = norm.sf(x - mu) - np.exp(epsilon + norm.logsf(x))
+        low, high = (sigma, high) if more > delta else (low, sigma)
     return high
 
 

@@ -16,8 +16,10 @@ class ClientPrivacy:
         w ← w + (Σᵢ dᵢ + σ S z) / (q C)        z ~ N(0, 1), as long as w
 
     S is `clip`, σ the `noise_multiplier`, q the chance by which each of the C clients takes part in a round. All clients
-    count alike. What is protected is whether a client takes part at all, with all its samples; whoever knows all other
-    clients' data and sees w after every round learns little of it. The server itself sees the updates, and is trusted.
+    count alike. What is protected is whether a client is ever drawn, with all its samples; whoever knows all other clients'
+    data and sees w after every round learns little of it. q C is a public number, the same with the client and without.
+    An update that is not finite counts as zero, since an error would tell. The server itself sees the updates, and is
+    trusted.
 
     Parameters
     ----------
@@ -61,7 +63,8 @@ class ClientPrivacy:
         self.epsilon(fraction=0.0, rounds=0)  # says what is wrong with δ or the conversion
 
     def clipped(self, updates):
-        """The updates [m, D], none longer than S."""
+        """The updates [m, D], none longer than S; zero for one that is not finite."""
+        updates = torch.where(updates.isfinite().all(1, keepdim=True), updates, 0.0)
         lengths = torch.linalg.vector_norm(updates, dim=1, keepdim=True, dtype=torch.float64)
         return updates * (self.clip / lengths).clamp(max=1).to(updates.dtype)
 

@@ -1,4 +1,4 @@
-"""Shorter messages: a few coordinates, or coarse ones, and a memory of what was left out. Bytes are those of a real encoding."""
+"""Shorter messages: a few coordinates, or coarse ones. Bytes are those of a real encoding."""
 
 from dataclasses import dataclass
 from typing import Callable
@@ -133,19 +133,12 @@ def qsgd(levels):
     """
     s = count("levels", levels)
 
-    def rounded(updates, seeds):
-        length = torch.linalg.vector_norm(updates, dim=1, keepdim=True, dtype=torch.float64).to(updates.dtype)
-        u = np.stack([np.random.default_rng([int(seed), 1]).random(updates.shape[1]) for seed in seeds])
-        part = torch.where((length > 0) & length.isfinite(), s * updates.abs().double() / length, 0.0)
-        level = (part + torch.tensor(u, device=updates.device)).floor().clamp(max=s).to(updates.dtype)
-        return length, updates.sign() * level + 0.0  # a zero has no sign in the message
-
     def send(updates, seeds):
-        length, level = rounded(updates, seeds)
+        length, level = quantized(updates, s, seeds)
         return length * level / s, _message_sizes(level.cpu().numpy(), updates.element_size())
 
     def pack(update, seed):
-        length, level = rounded(update[None], [seed])
+        length, level = quantized(update[None], s, [seed])
         numbers, widths = _fields(level[0].cpu().numpy())
         return length.cpu().numpy().tobytes() + _bytes(written(numbers, widths))
 
@@ -160,54 +153,36 @@ def qsgd(levels):
     return Compressor("qsgd", {"levels": s}, send, pack, unpack)
 
 
-class ErrorFeedback:
-    """A client keeps what its message left out, and adds it to the next.
-
-        p ← d + e
-        send C(p)
-        e ← p − C(p)
+def quantized(updates, levels, seeds):
+    """Updates v as whole numbers of levels: sign(vᵢ) ⌊s |vᵢ| / ‖v‖ + uᵢ⌋, as in `qsgd`.
 
     Parameters
     ----------
-    compressor : Compressor
-        C, such as `top_k(100)`.
+    updates : tensor [m, D]
+    levels : int
+        s.
+    seeds : list of int
+        One for each update; it decides its uᵢ.
 
-    Raises
-    ------
-    TypeError
-        If it is none.
-
-    References
-    ----------
-    F. Seide et al., 1-bit stochastic gradient descent, Interspeech 2014, doi:10.21437/Interspeech.2014-274; S. P.
-    Karimireddy et al., Error feedback fixes SignSGD and other gradient compression schemes, ICML 2019, arXiv:1901.09847.
+    Returns
+    -------
+    length : tensor [m, 1]
+        ‖v‖.
+    level : tensor [m, D]
 
     Examples
     --------
-    A coordinate that is never the largest arrives all the same, late:
+    Three fifths of the length become one or two levels of two:
 
-    >>> feedback, memory = ErrorFeedback(top_k(1)), torch.zeros(1, 2)
-    >>> for _ in range(3):
-    ...     arrived, size, memory = feedback.send(torch.tensor([[2.0, 1.5]]), memory, seeds=[0])
-    ...     print(arrived.tolist(), memory.tolist())
-    [[2.0, 0.0]] [[0.0, 1.5]]
-    [[0.0, 3.0]] [[2.0, 0.0]]
-    [[4.0, 0.0]] [[0.0, 1.5]]
+    >>> length, level = quantized(torch.tensor([[3.0, 0.0, 0.0, -4.0]]), levels=2, seeds=[0])
+    >>> length, level
+    (tensor([[5.]]), tensor([[ 2.,  0.,  0., -2.]]))
     """
-
-    def __init__(self, compressor):
-        if not isinstance(compressor, Compressor):
-            raise TypeError(f"compressor must be one such as top_k(100), got {compressor!r}")
-        self.compressor = compressor
-
-    def __repr__(self):
-        return f"ErrorFeedback({self.compressor!r})"
-
-    def send(self, updates, memory, seeds):
-        """What arrives of updates [m, D], its bytes [m], and the memory [m, D] after it."""
-        wanted = updates + memory
-        arrived, size = self.compressor.send(wanted, seeds)
-        return arrived, size, wanted - arrived
+    length = torch.linalg.vector_norm(updates, dim=1, keepdim=True, dtype=torch.float64).to(updates.dtype)
+    u = np.stack([np.random.default_rng([int(seed), 1]).random(updates.shape[1]) for seed in seeds])
+    part = torch.where((length > 0) & length.isfinite(), levels * updates.abs().double() / length, 0.0)
+    level = (part + torch.tensor(u, device=updates.device)).floor().clamp(max=levels).to(updates.dtype)
+    return length, updates.sign() * level + 0.0  # a zero has no sign in the message
 
 
 def _fields(level):

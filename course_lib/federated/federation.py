@@ -8,7 +8,7 @@ from torch.func import vmap
 
 from course_lib.federated.aggregators import mean
 from course_lib.federated.clients import value_of_all
-from course_lib.federated.compression import ErrorFeedback
+from course_lib.federated.error_feedback import ErrorFeedback
 from course_lib.federated.local_training import blocks, local_updates
 from course_lib.federated.server import Message
 from course_lib.training import Divergence, Trace
@@ -27,8 +27,8 @@ class FederatedTrace(Trace):
     upload, download : arrays [records] of int
         Bytes so far that clients have sent, and that the server has.
     epsilon : array [records] or None
-        With privacy, what has been promised so far. The losses recorded here are of the
-        clients' data and no part of it.
+        With privacy, what has been promised so far, of w alone: the losses recorded here, and
+        who was drawn or sent what, are no part of it.
     chosen : list of arrays of int
         Who was drawn, for every round, that which diverged included.
     missing : list of arrays of int
@@ -88,8 +88,11 @@ class Federation:
         total, change = torch.zeros_like(server.w), None
         for where in self._blocks(ids):
             work = self._work(ids[where], seeds[where], server.w)
-            self._check_finite(ids[where], work["update"])
-            arrived = work["arrived"] if server.privacy is None else server.privacy.clipped(work["arrived"])
+            arrived = work["arrived"]
+            if server.privacy is None:
+                self._check_finite(ids[where], work["update"])
+            else:
+                arrived = server.privacy.clipped(arrived)
             total += share[where] @ arrived
             kept = self._keep(ids[where], work)
             change = kept if change is None else change + kept

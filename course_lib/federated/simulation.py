@@ -6,7 +6,8 @@ from course_lib.federated.aggregators import mean
 from course_lib.federated.algorithms import Algorithm
 from course_lib.federated.client_data import ClientData, parameters
 from course_lib.federated.clients import check_is_mean
-from course_lib.federated.compression import Compressor, ErrorFeedback
+from course_lib.federated.compression import Compressor
+from course_lib.federated.error_feedback import ErrorFeedback
 from course_lib.federated.faults import Faults
 from course_lib.federated.federation import Federation
 from course_lib.federated.local_training import one_by_one
