@@ -13,7 +13,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from types import SimpleNamespace
 
-from sphinx.ext.autodoc.mock import mock
+from sphinx.ext.autodoc.mock import _MockObject, mock
 
 import course_lib
 from tools.site_claims import ClaimsDirective, mark_claims
@@ -103,6 +103,7 @@ def stand_alone(app, error):
 
 def load_library(app, config):
     """Load what the library loads late, while what it needs is mocked: the site is built without PyTorch."""
+    _MockObject.__or__ = lambda self, other: self   # "torch.Tensor | None", where there is no PyTorch
     with mock(config.autodoc_mock_imports):
         import keras
 
