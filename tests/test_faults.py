@@ -734,7 +734,7 @@ def test_an_attack_cannot_change_what_others_send():
     ({"w": [1]}, "w must be floats"), ({"w": torch.tensor([torch.nan])}, "w must be finite"), ({"sizes": [1, 0]}, "sizes must be at least 1"),
     ({"buffers": -1}, "buffers must be at least 0"),
 ])
-def test_wrong_arguments_of_a_server_are_named(changed, words):
+def test_parameters_sizes_and_buffers_of_a_server_are_checked(changed, words):
     arguments = {"w": torch.zeros(2), "algorithm": fedavg(1, 0.1), "sizes": [1, 2], "seed": 0} | changed
     with pytest.raises(ValueError, match=words):
         Server(**arguments)

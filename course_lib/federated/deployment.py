@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +77,10 @@ def deploy(
     RuntimeError
         If a process ends that should not.
     """
-    if find_spec("flwr") is None:
-        raise ImportError('Flower is not installed: pip install "flwr[simulation]>=1.38"')
+    from course_lib.federated.flower_nodes import INSTALL, missing_module
+
+    if missing_module("flwr"):
+        raise ImportError(INSTALL)
     clients, rounds = count("clients", clients), count("rounds", rounds)
     _check(clients, rounds, kill, kill_round, late, join_round)
     with tempfile.TemporaryDirectory(prefix="federation-") as folder, Processes(Path(folder), framework) as processes:
