@@ -1,4 +1,4 @@
-"""The book's own Sphinx extension: it makes the site stand alone and lists the claims.
+"""The site stands alone.
 
 No page may ask another server for anything, or load what it does not use. So MathJax is served
 with the site, icons become a small style sheet instead of a script of 1.5 MB, and files that
@@ -8,16 +8,9 @@ nothing refers to are removed.
 import importlib.metadata
 import re
 import shutil
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
-from types import SimpleNamespace
 
-from sphinx.ext.autodoc.mock import _MockObject, mock
-
-import course_lib
-from tools.site_claims import ClaimsDirective, mark_claims
-from tools.site_icons import icon_styles, without_icon_font
+from tools.site.icons import icon_styles, without_icon_font
 
 THEME_CSS = "styles/pydata-sphinx-theme.css"
 MATHJAX_NOTICE = """MathJax 3.2.2, https://www.mathjax.org
@@ -101,35 +94,9 @@ def stand_alone(app, error):
     remove_unused(Path(app.outdir), static)
 
 
-def load_library(app, config):
-    """Load what the library loads late, while what it needs is mocked: the site is built without PyTorch."""
-    _MockObject.__or__ = lambda self, other: self   # "torch.Tensor | None", where there is no PyTorch
-    with mock(config.autodoc_mock_imports):
-        import keras
-
-        # A decorator that is mocked would hide the class.
-        keras.saving = SimpleNamespace(register_keras_serializable=lambda *_, **__: lambda decorated: decorated)
-        for each in iter_modules(course_lib.__path__):
-            module = import_module(f"course_lib.{each.name}")
-            for name in getattr(module, "__all__", ()):
-                getattr(module, name)
-
-
-def plain_bars(app, what, name, thing, options, lines):
-    """In a docstring |g| is a length, and no substitution of Sphinx's."""
-    for i, line in enumerate(lines):
-        if not line.lstrip().startswith((">>>", "...")):
-            lines[i] = line.replace("|", "\\|")
-
-
 def setup(app):
     """Called by Sphinx."""
-    app.connect("config-inited", load_library)
-    app.add_directive("claims", ClaimsDirective)
     app.add_css_file("icons.css")
     # Jupyter Book always sets it, for an extension that is not loaded here.
     app.add_config_value("comments_config", {}, "")
-    app.connect("autodoc-process-docstring", plain_bars)
-    app.connect("doctree-read", mark_claims)
     app.connect("build-finished", stand_alone)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

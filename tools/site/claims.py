@@ -107,3 +107,9 @@ def item(claim):
         words, value = value, ""
     words = re.sub(r"([\\`*_{}\[\]<>$&#|~])", r"\\\1", words)
     return f"{words}: ``{value}``" if value else words
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.add_directive("claims", ClaimsDirective)
+    app.connect("doctree-read", mark_claims)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from course_lib import frameworks, graphs, kernels, multi_task, training, transfer, tuning
-from tools import site_extension
+from tools.site import library
 
 LATE = frameworks, graphs, kernels, multi_task, training, transfer, tuning
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,12 +36,12 @@ for name in mocked:
 from sphinx.ext.autodoc.mock import ismock
 
 from course_lib import frameworks, graphs, kernels, multi_task, training, transfer, tuning
-from tools import site_extension
+from tools.site import library
 
 events = {}
 app = SimpleNamespace(connect=events.__setitem__, add_directive=print, add_css_file=print, add_config_value=print)
 sys.stdout = sys.stderr
-site_extension.setup(app)
+library.setup(app)
 events["config-inited"](app, SimpleNamespace(autodoc_mock_imports=mocked))
 sys.stdout = sys.__stdout__
 
@@ -89,5 +89,5 @@ def test_every_public_name_is_found(found):
 
 def test_bars_in_a_docstring_are_bars():
     lines = ["η exp(−rate (g · u) / (|g| |u|))", ">>> state | more", "    plain"]
-    site_extension.plain_bars(None, "function", "f", None, None, lines)
+    library.plain_bars(None, "function", "f", None, None, lines)
     assert lines == ["η exp(−rate (g · u) / (\\|g\\| \\|u\\|))", ">>> state | more", "    plain"]
