@@ -13,11 +13,13 @@ WORKERS  ?= logical
 PY     := .venv/bin/python
 FRESH   = $(PY) tools/fresh.py
 PIP    := $(PY) -m pip install --quiet --disable-pip-version-check
+NPM    := .venv/bin/npm ci --loglevel=error
 PINS   := requirements.txt requirements-site.txt
-SITE   := _config.yml _toc.yml requirements-site.txt Makefile book course_lib tools benchmarks/results
+NODE   := package.json package-lock.json .npmrc
+SITE   := _config.yml _toc.yml requirements-site.txt $(NODE) Makefile book course_lib tools benchmarks/results
 SELECT  = $(if $(NOTEBOOK),--notebook $(NOTEBOOK)) --jobs $(JOBS) $(if $(FORCE),--force)
 
-.PHONY: help setup book serve test notebooks stamp bench clean distclean site-pins full-pins bench-pins html wheel full-wheel
+.PHONY: help setup book serve test notebooks stamp bench clean distclean site-pins full-pins bench-pins all-node html wheel full-wheel
 .NOTPARALLEL:
 
 help:  ## this list
@@ -34,6 +36,7 @@ serve: book  ## build the site and serve it on localhost (PORT=8000)
 
 setup: $(PY)  ## install everything that the chapters and the tests need
 	@$(FRESH) .venv/.setup $(PINS) pyproject.toml -- $(MAKE) --no-print-directory full-pins
+	@$(FRESH) node_modules/.all $(NODE) -- $(MAKE) --no-print-directory all-node
 
 test: setup book wheel  ## run every check there is (ARGS="-k name" for some of them)
 	@$(PY) -m tools.notebooks stage
@@ -43,8 +46,8 @@ test: setup book wheel  ## run every check there is (ARGS="-k name" for some of 
 notebooks: setup wheel  ## run again what has changed and keep the outputs (CHECK=1, NOTEBOOK=name, FORCE=1, JOBS=2)
 	@$(PY) -m tools.notebooks $(if $(CHECK),check,run) $(SELECT)
 
-stamp:  ## write the repository's address into the book (REPO=owner/name)
-	@$(PYTHON) tools/stamp.py "$(REPO)"
+stamp:  ## write the repository's address into the book (REPO=owner/name; SITE=, HUB=: see CONTRIBUTING.md)
+	@$(PYTHON) tools/stamp.py $(foreach name,REPO SITE HUB,$(if $(findstring command,$(origin $(name))),"$(name)=$($(name))"))
 
 bench: setup wheel bench-pins  ## measure again what has changed (FORCE=1 for everything, BENCH=name for one)
 	@$(PY) -m benchmarks.run $(BENCH) $(if $(FORCE),--force)
@@ -54,7 +57,7 @@ clean:  ## remove what was built, keep the environment
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## remove the environment as well
-	rm -rf .venv
+	rm -rf .venv node_modules
 
 # ---- the steps that the commands above run only when they must
 
@@ -67,11 +70,17 @@ $(PY):
 # In a full environment this finds everything in place.
 site-pins: $(PY)
 	@$(FRESH) .venv/.site requirements-site.txt -- $(PIP) -r requirements-site.txt
+	@$(FRESH) node_modules/.site $(NODE) -- $(NPM) --omit=dev >/dev/null
 
 full-pins:
 	$(PIP) -r requirements.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@$(PY) -c 'import matplotlib.font_manager'   # builds its font list now, not in a chapter's output
+
+# What the site is built with, and what the tests and the benchmarks look at it with: all is there for the site, too.
+all-node:
+	@$(NPM) >/dev/null
+	@$(FRESH) node_modules/.site $(NODE) -- true
 
 # What the benchmarks measure against; installed for them alone.
 bench-pins: $(PY)

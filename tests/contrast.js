@@ -36,7 +36,7 @@
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement;
     const words = walker.currentNode.data.trim();
-    if (!words || element.closest("mjx-container, script, style, .headerlink")) continue;
+    if (!words || element.closest("script, style, .headerlink")) continue;
     if (!element.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
     const style = getComputedStyle(element);
     const behind = background(element);

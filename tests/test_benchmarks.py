@@ -51,6 +51,14 @@ def test_import_takes_at_most_twice_numpys_time():
     assert row("import_time", "course_lib")["ratio"] <= 2
 
 
+@pytest.mark.parametrize("subject", ["front page", "heaviest chapter"])
+def test_pages_load_quickly_on_a_slowed_phone(subject):
+    measured = row("site_pages", subject)
+    assert measured["performance"] >= 95 and measured["accessibility"] == 100
+    assert measured["best_practices"] >= 95 and measured["seo"] >= 90
+    assert measured["kilobytes"] <= 600
+
+
 @pytest.mark.parametrize("path", chapters.paths(), ids=lambda path: path.stem)
 def test_card_promises_no_less_than_was_measured(path):
     card = " ".join(prose(cell.source) for _, cell in Chapter.at(path).markdown[:3])

@@ -46,7 +46,7 @@ def committed():
     if listed.returncode == 0:
         files = [ROOT / name for name in listed.stdout.splitlines()]
     else:   # a downloaded archive
-        files = [file for file in ROOT.rglob("*") if not {".venv", "_build"} & set(file.parts)]
+        files = [file for file in ROOT.rglob("*") if not {".venv", "_build", "node_modules"} & set(file.parts)]
     return [file for file in files if file.is_file() and b"\0" not in file.read_bytes()[:4096]]
 
 
@@ -198,6 +198,26 @@ def test_stamping_there_and_back_changes_nothing(tmp_path):
 def test_a_wrong_address_is_refused(wrong):
     with pytest.raises(ValueError, match="owner/name"):
         stamp.parse(wrong)
+
+
+def test_options_are_stamped_and_taken_out(tmp_path):
+    config = tmp_path / "_config.yml"
+    config.write_bytes((ROOT / "_config.yml").read_bytes())
+    hub, site = "https://hub.example.edu/jupyter", "https://book.example.org"
+    assert stamp.main([f"HUB={hub}/", f"SITE={site}", "REPO=some-one/a.book"], tmp_path) == ["_config.yml"]
+    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    assert settings["launch_buttons"]["jupyterhub_url"] == hub
+    assert settings["html"]["baseurl"] == site
+    assert settings["repository"]["url"] == "https://github.com/some-one/a.book"
+    stamp.main(["HUB=", "SITE=", f"REPO={stamp.stamped()}"], tmp_path)
+    assert config.read_bytes() == (ROOT / "_config.yml").read_bytes()
+
+
+@pytest.mark.parametrize("wrong", ["", "OWNER=x", "HUB=hub", "HUB=http://hub.example.edu", 'SITE=https://a.b/"', "SITE=https://a b"])
+def test_a_wrong_option_is_refused(tmp_path, wrong):
+    (tmp_path / "_config.yml").write_bytes((ROOT / "_config.yml").read_bytes())
+    with pytest.raises(ValueError, match="https://"):
+        stamp.main([wrong] if wrong else [], tmp_path)
 
 
 def test_the_table_of_contents_lists_every_chapter():

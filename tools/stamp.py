@@ -1,9 +1,11 @@
-"""Write the address of the repository that the book is published from into every file that carries it.
+"""Write where the book is published into every file that says so.
 
-    python tools/stamp.py owner/name
+    python tools/stamp.py REPO=owner/name SITE=https://book.example.org HUB=https://hub.example.edu
 
-The address stands in `_config.yml`; from there it is replaced wherever else it occurs. Bytes that are not part of
-the address stay as they are, so outputs remain current. Standard library only: it runs before anything is installed.
+REPO is the repository; its address stands in `_config.yml`, and from there it is replaced wherever else it occurs. SITE
+is the address of the site where it is not GitHub's own, HUB a JupyterHub that every chapter links to; both stand in
+`_config.yml` alone, and an empty one is taken out. Bytes that are not part of an address stay as they are, so outputs
+remain current. Standard library only: it runs before anything is installed.
 """
 
 import re
@@ -24,6 +26,7 @@ if importlib.util.find_spec("course_lib") is None:    # on Colab, or outside the
     %pip install --quiet {package}"""
 PACKAGE = "https://github.com/{repository}/archive/refs/heads/main.zip"
 COLAB = "https://colab.research.google.com/github/{repository}/blob/main/book/{chapter}.ipynb"
+OPTIONS = {"SITE": "baseurl", "HUB": "jupyterhub_url"}   # the lines of `_config.yml` that they fill
 
 
 def install_cell(chapter, repository, root=ROOT):
@@ -40,6 +43,21 @@ def parse(text):
     if short != PLACEHOLDER and not re.fullmatch(f"{OWNER}/{NAME}", short):
         raise ValueError(f"REPO={text!r} is not a repository: give owner/name or https://github.com/owner/name")
     return short
+
+
+def parse_address(text, what):
+    """Return an https address without a slash at its end, or nothing; raise ValueError saying what is wrong."""
+    address = text.strip().rstrip("/")
+    if address and not re.fullmatch(r"https://[\w.-]+(?::\d+)?(?:/[\w.~-]+)*", address):
+        raise ValueError(f"{what}={text!r} is not an address of the form https://host or https://host/path")
+    return address
+
+
+def pages(repository):
+    """Return the address at which GitHub Pages serves a repository, with a slash at its end."""
+    owner, name = repository.lower().split("/")[0], repository.split("/")[1]
+    host = f"{owner}.github.io"
+    return f"https://{host}/" if name.lower() == host else f"https://{host}/{name}/"
 
 
 def stamped(root=ROOT):
@@ -76,9 +94,33 @@ def stamp(new, root=ROOT):
     return changed
 
 
+def set_option(name, address, root=ROOT):
+    """Write the address that an option names into its line of `_config.yml`; return the files that changed."""
+    path = root / "_config.yml"
+    before = path.read_bytes().decode("utf-8")
+    after, found = re.subn(rf'^(\s+{OPTIONS[name]}:) "[^"\n]*"', rf'\1 "{address}"', before, flags=re.M)
+    if found != 1:
+        raise ValueError(f"_config.yml has {found} lines {OPTIONS[name]}: \"…\", not one")
+    path.write_bytes(after.encode("utf-8"))
+    return [path.name] if after != before else []
+
+
+def main(arguments, root=ROOT):
+    """Write what the arguments, each NAME=value, say; return the files that changed."""
+    given = dict(argument.partition("=")[::2] for argument in arguments)
+    if not given or not given.keys() <= {"REPO", *OPTIONS}:
+        raise ValueError("give REPO=owner/name, SITE=https://… or HUB=https://…")
+    repository = parse(given["REPO"]) if "REPO" in given else None
+    addresses = {name: parse_address(given[name], name) for name in OPTIONS if name in given}
+    changed = stamp(repository, root) if repository else []
+    for name, address in addresses.items():
+        changed += set_option(name, address, root)
+    return list(dict.fromkeys(changed))
+
+
 if __name__ == "__main__":
     try:
-        changed = stamp(parse(" ".join(sys.argv[1:])))
+        changed = main(sys.argv[1:])
     except ValueError as error:
         sys.exit(str(error))
     print("\n".join(changed) or "nothing to change")

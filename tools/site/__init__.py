@@ -1,8 +1,14 @@
 """What the site adds to Jupyter Book: a Sphinx extension made of small parts, one a module."""
 
-from tools.site import assets, claims, library
+import sys
+from pathlib import Path
 
-PARTS = library, claims, assets   # in the order in which they see the pages
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))   # others' packages are called "benchmarks", too
+
+from tools.site import accessibility, assets, chapter_facts, claims, executions, launch, library, mathematics, previews, search, security, sharing  # noqa: E402
+
+# In the order in which they see the pages.
+PARTS = library, claims, chapter_facts, executions, mathematics, previews, launch, sharing, accessibility, search, assets, security
 
 
 def setup(app):

@@ -1,22 +1,26 @@
-"""The site stands alone.
+"""What a page loads: one style sheet and one script, both served with the site, and pictures when they come near.
 
-No page may ask another server for anything, or load what it does not use. So MathJax is served
-with the site, icons become a small style sheet instead of a script of 1.5 MB, and files that
-nothing refers to are removed.
+The theme's files would be twenty requests and a script of 1.5 MB of icons. Here the style sheets become one, without
+the rules that no page can use; the scripts that every page runs become one, which runs after the page is read; icons
+become a part of the style sheet; and files that nothing refers to are removed.
 """
 
-import importlib.metadata
+import hashlib
 import re
-import shutil
+import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tools.site.icons import icon_styles, without_icon_font
+from tools.site.mathematics import NODE
 
-THEME_CSS = "styles/pydata-sphinx-theme.css"
-MATHJAX_NOTICE = """MathJax 3.2.2, https://www.mathjax.org
-Copyright The MathJax Consortium.
-Licensed under the Apache License, Version 2.0: https://www.apache.org/licenses/LICENSE-2.0
-"""
+STYLESHEET = re.compile(r'\s*<link [^>]*?href="([^"]*\.css)[^"]*"[^>]*>')
+SCRIPT = re.compile(r'\s*<script [^>]*?src="([^"]*\.js)[^"]*"[^>]*></script>')
+SETTINGS = "documentation_options.js"   # small, and what stands in the page changes it: it goes into the page
+PICTURE = re.compile(r'<img ([^>]*?)style="width: (\d+)px; height: (\d+)px;"')
+# Spans of highlighted code that the book's styles show as plain text: two thirds of a page's elements.
+PLAIN = re.compile(r'<span class="(?:n|nn|nx|p|w|o)">([^<]*)</span>')
+PURGE = Path(__file__).with_name("purge.mjs")
 
 
 def pages_of(site):
@@ -24,48 +28,82 @@ def pages_of(site):
     return [page for page in site.rglob("*.html") if "_static" not in page.parts]
 
 
-def mathjax_files(components):
-    """The files of MathJax that load `components`, as paths inside its folder."""
-    yield "startup.js"
-    for component in components:
-        if component.startswith("[tex]/"):
-            component = component.replace("[tex]", "input/tex/extensions")
-        yield f"{component}.js"
-        if component == "output/chtml":
-            yield "output/chtml/fonts/tex.js"
-            yield "output/chtml/fonts/woff-v2"
+def loaded(pattern, page, text):
+    """The files of this site that `pattern` finds in the page, in order."""
+    return [(page.parent / urlsplit(name).path).resolve() for name in pattern.findall(text)]
 
 
-def copy_mathjax(app, static):
-    """Copy what the pages load, from the wheel that carries MathJax, into the site."""
-    wheel = importlib.metadata.distribution("sphinx-mathjax-offline")
-    source = Path(wheel.locate_file("sphinx-mathjax-offline/static/mathjax"))
-    for name in mathjax_files(app.config.mathjax3_config["loader"]["load"]):
-        target = static / "mathjax" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if (source / name).is_dir():
-            shutil.copytree(source / name, target, dirs_exist_ok=True)
-        else:
-            shutil.copyfile(source / name, target)
-    (static / "mathjax" / "NOTICE.txt").write_text(MATHJAX_NOTICE, encoding="utf-8")
+def in_order(lists):
+    """All that the lists hold, once, each list's order kept."""
+    merged = []
+    for items in lists:
+        place = 0
+        for item in items:
+            if item in merged:
+                place = merged.index(item) + 1
+            else:
+                merged.insert(place, item)
+                place += 1
+    return merged
 
 
-def write_icons(site, static):
-    """Write the icons that the pages show, and take the icon font out of the theme's style sheet."""
-    theme = static / THEME_CSS
-    css = theme.read_text(encoding="utf-8")
-    pages = "".join(page.read_text(encoding="utf-8") for page in pages_of(site))
-    (static / "icons.css").write_text(icon_styles(pages, css), encoding="utf-8")
-    theme.write_text(without_icon_font(css), encoding="utf-8")
+def contents(path):
+    """The text of a style sheet or script, with what it imports in its place."""
+    text = path.read_text(encoding="utf-8").removeprefix("\ufeff")
+    return re.sub(r'@import "([^"]+)";', lambda found: contents(path.parent / found[1]), text)
 
 
-def remove_source_maps(static):
-    """Remove source maps and the comments that ask a browser's debugger for them."""
-    for path in [*static.rglob("*.js"), *static.rglob("*.css")]:
-        text = path.read_text(encoding="utf-8")
-        path.write_text(re.sub(r"/[/*]# sourceMappingURL=.*", "", text), encoding="utf-8")
-    for path in static.rglob("*.map"):
+def bundle(files, target, joint="\n"):
+    """Write the files, one behind the other, into one; return it."""
+    text = joint.join(map(contents, files))
+    text = re.sub(r"/[/*]# sourceMappingURL=.*", "", re.sub(r"@charset [^;]*;", "", text))
+    target.write_text(text, encoding="utf-8")
+    return target
+
+
+def purge(site, styles):
+    """Take out of the style sheet the rules for which no page and no script has the class, name or element."""
+    subprocess.run([NODE, PURGE, site, styles], check=True)
+
+
+def named_by_content(path):
+    """Rename the file so that a changed one has another name, for caches; return it."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:10]
+    return path.rename(path.with_name(f"{path.stem}.{digest}{path.suffix}"))
+
+
+def stand_alone(app, error):
+    """When the pages are written: put in what they need, take out what they do not."""
+    site, static = Path(app.outdir), Path(app.outdir) / "_static"
+    if error or app.builder.name != "html" or not static.is_dir():
+        return
+    pages = {page: page.read_text(encoding="utf-8") for page in pages_of(site)}
+    pages = {page: text for page, text in pages.items() if STYLESHEET.search(text)}   # the root only sends on
+    sheets = in_order(loaded(STYLESHEET, page, text) for page, text in pages.items())
+    scripts = {page: [s for s in loaded(SCRIPT, page, text) if s.name != SETTINGS] for page, text in pages.items()}
+    everywhere = [script for script in in_order(scripts.values()) if all(script in own for own in scripts.values())]
+
+    styles = bundle(sheets, static / "site.css")
+    css = styles.read_text(encoding="utf-8")
+    styles.write_text(without_icon_font(css) + icon_styles("".join(pages.values()), css), encoding="utf-8")
+    script = bundle(everywhere, static / "site.js", joint="\n;\n")
+    purge(site, styles)
+    styles, script = named_by_content(styles), named_by_content(script)
+    settings = (static / SETTINGS).read_text(encoding="utf-8").strip()
+
+    for page, text in pages.items():
+        root = "../" * len(page.relative_to(site).parent.parts)
+        own = [f"{root}{path.relative_to(site)}" for path in scripts[page] if path not in everywhere]
+        own = [f'<script defer src="{name}"></script>' for name in [f"{root}_static/{script.name}", *own]]
+        text = SCRIPT.sub(lambda tag: f"\n<script>{settings}</script>" if SETTINGS in tag[1] else "", text)
+        head = f'<link rel="stylesheet" href="{root}_static/{styles.name}">'
+        text = STYLESHEET.sub("", text).replace("</head>", "\n".join([head, *own, "</head>"]), 1)
+        text = PICTURE.sub(r'<img \1width="\2" height="\3" loading="lazy" decoding="async"', text)
+        page.write_text(PLAIN.sub(r"\1", text), encoding="utf-8")
+    unused = [*static.rglob("*.css"), *static.rglob("*.map"), static / SETTINGS, *everywhere]
+    for path in {*unused} - {styles}:
         path.unlink()
+    remove_unused(site, static)
 
 
 def remove_unused(site, static):
@@ -73,8 +111,7 @@ def remove_unused(site, static):
     readers = [*pages_of(site), *site.rglob("*.css"), *site.rglob("*.js")]
     text = {path: path.read_text(encoding="utf-8") for path in readers}
     for path in [p for p in static.rglob("*") if p.is_file()]:
-        # MathJax puts the names of its files together while it runs.
-        if "mathjax" in path.parts or path.suffix == ".txt":
+        if path.suffix == ".txt" or "previews" in path.parts:   # licences; data that a script names as it runs
             continue
         if not any(path.name in content for reader, content in text.items() if reader != path):
             path.unlink()
@@ -83,20 +120,8 @@ def remove_unused(site, static):
             folder.rmdir()
 
 
-def stand_alone(app, error):
-    """When the pages are written: put in what they need, take out what they do not."""
-    static = Path(app.outdir) / "_static"
-    if error or app.builder.name != "html" or not static.is_dir():
-        return
-    copy_mathjax(app, static)
-    write_icons(Path(app.outdir), static)
-    remove_source_maps(static)
-    remove_unused(Path(app.outdir), static)
-
-
 def setup(app):
     """Called by Sphinx."""
-    app.add_css_file("icons.css")
     # Jupyter Book always sets it, for an extension that is not loaded here.
     app.add_config_value("comments_config", {}, "")
-    app.connect("build-finished", stand_alone)
+    app.connect("build-finished", stand_alone, priority=900)   # the theme writes files at this event, too

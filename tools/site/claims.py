@@ -41,10 +41,19 @@ class ClaimsDirective(SphinxDirective):
 
 
 def mark_claims(app, doctree):
-    """Give the outputs that hold claims a class of their own: long lines wrap there."""
-    for block in doctree.findall(nodes.literal_block):
-        if any(line.startswith(CLAIM) for line in block.astext().splitlines()):
-            block["classes"].append("claims")
+    """Set the claims of an output apart from what else it prints: their lines wrap, a table's do not."""
+    for block in list(doctree.findall(nodes.literal_block)):
+        lines = block.astext().splitlines(keepends=True)
+        if not any(line.startswith(CLAIM) for line in lines):
+            continue
+        parts = []
+        for claims, group in groupby(lines, key=lambda line: line.startswith(CLAIM)):
+            part = block.copy()
+            part.rawsource = "".join(group)
+            part += nodes.Text(part.rawsource)
+            part["classes"] = [*block["classes"], "claims" if claims else "printed"]
+            parts.append(part)
+        block.replace_self(parts)
 
 
 def read_chapter(path, docname):
