@@ -1,4 +1,4 @@
-"""The built site for everyone: axe-core finds nothing to mend, nothing moves for those who ask for that, nothing needs a script."""
+"""The built site for everyone: axe-core finds nothing to mend, motion stops for who asks, and no page needs a script."""
 
 import os
 

@@ -23,9 +23,8 @@ MENDS = [
     (r'<dialog id="pst-search-dialog">', '<dialog id="pst-search-dialog" aria-label="Search">'),
     (r'<dialog id="pst-primary-sidebar-modal">', '<dialog id="pst-primary-sidebar-modal" aria-label="The book">'),
     (r'<dialog id="pst-secondary-sidebar-modal">', '<dialog id="pst-secondary-sidebar-modal" aria-label="This page">'),
-    # The empty corner of a table heads nothing.
-    (r"<th[^>]*>\s*(?:<p>\s*</p>)?\s*</th>", "<td></td>"),
 ]
+EMPTY_CORNER = re.compile(r"<th(?: [^>]*)?>\s*(?:<p>\s*</p>)?\s*</th>")   # of a table: it heads nothing
 
 
 def mended(html, found):
@@ -34,7 +33,7 @@ def mended(html, found):
         html, count = re.subn(pattern, replacement, html, flags=re.DOTALL)
         if count:
             found.add(pattern)
-    return html
+    return EMPTY_CORNER.sub("<td></td>", html)
 
 
 def mend_pages(app, error):

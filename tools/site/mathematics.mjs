@@ -30,7 +30,7 @@ const infix = (mathml) => mathml.replace(SIGN, '$1<mo form="infix">$2');
 
 // Chromium leaves room behind every root for the widest sign that the font has; most roots take the narrowest one.
 const ROOT = /<msqrt>((?:(?!<\/?msqrt>).)*)<\/msqrt>/g;
-const HIGH = /fence="true"|<msub(sup)?><mi>[βλ]/; // with an ascender, a descender and an index, or in brackets
+const HIGH = /<msup><mrow><mo fence="true"|<msub(sup)?><mi>[βλ]/; // brackets with an exponent, tall letters with an index
 const roots = (mathml) => mathml.replace(ROOT, (root, inside) => {
   if (inside.includes("<mfrac")) return root;
   return `<msqrt class="${HIGH.test(inside) ? "tml-root-2" : "tml-root-1"}">${inside}</msqrt>`;
