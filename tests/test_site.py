@@ -155,3 +155,9 @@ def test_sidebar_opens_on_a_phone(visit):
     page.locator("button.primary-toggle").locator("visible=true").click()
     sidebar.locator("a", has_text="Gradient descent: how long").click()
     page.wait_for_url("**/gradient_descent.html")
+
+
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+def test_cheat_sheet_prints_on_two_pages(visit, paper):
+    printed = visit("book/cheat_sheet.html").pdf(format=paper)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 2
