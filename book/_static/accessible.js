@@ -26,6 +26,19 @@
   }
   document.querySelector("main").addEventListener("focusin", ({ target }) => requestAnimationFrame(() => follow(target)));
 
+  // The same for what a link leads to: where it stands is known when all before it is laid out.
+  function arrive(target, times = 8) {
+    if (!times || document.getElementById(decodeURIComponent(location.hash.slice(1))) !== target) return;
+    target.scrollIntoView({ behavior: "instant" });
+    requestAnimationFrame(() => requestAnimationFrame(() => arrive(target, times - 1)));
+  }
+  const go = () => {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (target) arrive(target);
+  };
+  addEventListener("hashchange", go);
+  addEventListener("load", go);
+
   // What copies puts the focus into a field that is gone afterwards: back to the button.
   document.addEventListener("click", (event) => {
     event.composedPath().find((each) => each.matches?.(".copybtn"))?.focus({ preventScroll: true });

@@ -12,6 +12,9 @@ const GREEK_NAME = new RegExp(`^\\\\?(?:var)?(${GREEK.join("|")})(?![a-z])`, "i"
 const MOST_DEFINITIONS = 8;
 const MOST_SECTIONS = 20;
 const SNIPPET = 220;
+// Words of a question that say nothing of its subject.
+const FILLERS = new Set(("a an and are at be by can do does for from how i in is it its me my of on or should so that the "
+  + "then there to vs was what when where which why will with you your").split(" "));
 // Pages that say again what a chapter says stand behind it.
 const AGAIN = { "book/claims.html": 0.3, "book/bibliography.html": 0.5, "book/sources.html": 0.5 };
 
@@ -60,8 +63,9 @@ function spellings(word) {
 /* What finds a word in a text: the beginning of a word, in the plural or not; all of it if it is short. */
 function finder(word) {
   const forms = spellings(word).map((form) => {
-    const stem = form.length > 4 && /[a-z]s$/.test(form) ? form.slice(0, -1) : form;
-    const escaped = stem.replace(/[.*+?^${}()|[\]\\\/-]/g, "\\$&");
+    const plural = form.length > 4 && /[a-z]s$/.test(form);
+    const stem = plural ? form.slice(0, -1) : form;
+    const escaped = stem.replace(/[.*+?^${}()|[\]\\\/-]/g, "\\$&") + (plural ? "s?" : "");
     return [...stem].length < 3 ? `${escaped}(?![\\p{L}\\p{N}_\\u0300-\\u036f])` : escaped;
   });
   return new RegExp(`(?<![\\p{L}_])(?:${forms.join("|")})`, "gu");
@@ -83,17 +87,20 @@ function nameScore(entry, { exact, key, finders }) {
   return best;
 }
 
-/* How much an entry says about the words: all must be there, and those in a heading count most. */
-function textScore(entry, { phrase, finders }) {
+/* How much an entry says about the words: all must be there (or some), and those in a heading count most. */
+function textScore(entry, { phrase, finders }, some = false) {
   const [title, where, code, text] = entry.words;
   let score = 0;
+  let kinds = 0;
   for (const find of finders) {
     const times = (text.match(find) || []).length;
     const found = (title.match(find) ? 8 : 0) + (where.match(find) ? 3 : 0) + (code.match(find) ? 2 : 0)
       + (times ? 1 + Math.log2(times) : 0);
-    if (!found) return 0;
-    score += found;
+    if (!found && !some) return 0;
+    if (found) kinds += 1;
+    score += Math.min(found, 12);
   }
+  score *= (kinds / finders.length) ** 3;
   if (finders.length > 1) score += (title.includes(phrase) ? 8 : 0) + (text.includes(phrase) ? 4 : 0);
   if (!entry.id) score *= 1.5; // a whole chapter
   return score * (AGAIN[entry.page] || 1) * (entry.names ? 0.7 : 1);
@@ -103,17 +110,22 @@ function best(scores) {
   return scores.filter(([, score]) => score > 0).sort((a, b) => b[1] - a[1]).map(([entry]) => entry);
 }
 
-/* {definitions, sections, finders, missing}: what is found, best first, and the words that are nowhere. */
+/* {definitions, sections, finders, missing, some}: what is found, best first, and the words that are nowhere. If nothing
+   has all of the words, `some` is true and the sections have some of them. */
 function search(text) {
-  const words = text.trim().split(/\s+/);
+  const all = text.trim().split(/\s+/);
+  const telling = all.filter((word) => !FILLERS.has(word.toLowerCase().replace(/[?!.,]+$/, "")));
+  const words = (telling.length ? telling : all).map((word) => word.replace(/(?<=.)[?!,]+$/, ""));
   const query = { exact: exactly(text), key: keyOf(text), phrase: plain(text.trim()), finders: words.map(finder) };
   const definitions = best(index.filter((entry) => entry.names).map((entry) => [entry, nameScore(entry, query)]));
   const named = new Set(definitions);
   const others = index.filter((entry) => !named.has(entry));
-  const sections = best(others.map((entry) => [entry, textScore(entry, query)]));
+  let sections = best(others.map((entry) => [entry, textScore(entry, query)]));
+  const some = words.length > 1 && !definitions.length && !sections.length;
+  if (some) sections = best(others.map((entry) => [entry, textScore(entry, query, true)]));
   const missing = words.filter((_, i) =>
     !index.some((entry) => entry.words.some((field) => field.search(query.finders[i]) >= 0)));
-  return { definitions, sections, finders: query.finders, missing };
+  return { definitions, sections, finders: query.finders, missing, some };
 }
 
 /* ---- Showing */
@@ -173,10 +185,12 @@ function group(heading, entries, most, finders) {
   return made;
 }
 
-function summary({ definitions, sections, missing }, text) {
+function summary({ definitions, sections, missing, some }, text) {
   const count = definitions.length + sections.length;
+  const unknown = missing.map((word) => `“${word}”`).join(" and no ");
+  if (count && some) return missing.length ? `The book has no ${unknown}. Without:` : `No section has all of “${text}”. These have some:`;
   if (count) return `${count} ${count === 1 ? "result" : "results"} for “${text}”`;
-  if (missing.length) return `Nothing found: the book has no ${missing.map((word) => `“${word}”`).join(" and no ")}.`;
+  if (missing.length) return `Nothing found: the book has no ${unknown}.`;
   return `Nothing found: no section has all of the words “${text}”.`;
 }
 

@@ -20,6 +20,9 @@ SETTINGS = "documentation_options.js"   # small, and what stands in the page cha
 PICTURE = re.compile(r'<img ([^>]*?)style="width: (\d+)px; height: (\d+)px;"')
 # Spans of highlighted code that the book's styles show as plain text: two thirds of a page's elements.
 PLAIN = re.compile(r'<span class="(?:n|nn|nx|p|w|o)">([^<]*)</span>')
+TITLE = re.compile(r'<span class="c1">#@title [^<]*</span>\n')   # Colab shows it as a heading, a page has one already
+# A line does not begin with the comma behind a formula.
+ENDED = re.compile(r"(<math>(?:(?!</math>).)*</math>)([,.;:!?)”’]+)")
 PURGE = Path(__file__).with_name("purge.mjs")
 
 
@@ -99,7 +102,8 @@ def stand_alone(app, error):
         head = f'<link rel="stylesheet" href="{root}_static/{styles.name}">'
         text = STYLESHEET.sub("", text).replace("</head>", "\n".join([head, *own, "</head>"]), 1)
         text = PICTURE.sub(r'<img \1width="\2" height="\3" loading="lazy" decoding="async"', text)
-        page.write_text(PLAIN.sub(r"\1", text), encoding="utf-8")
+        text = ENDED.sub(r'<span class="formula-end">\1\2</span>', PLAIN.sub(r"\1", TITLE.sub("", text)))
+        page.write_text(text, encoding="utf-8")
     unused = [*static.rglob("*.css"), *static.rglob("*.map"), static / SETTINGS, *everywhere]
     for path in {*unused} - {styles}:
         path.unlink()

@@ -13,6 +13,7 @@ from sphinx.util.docutils import SphinxDirective
 
 GUIDE = "book/using_this_book"
 ANCHOR = "jupyterhub"
+ORDER = "Colab", "Binder", "JupyterHub"   # from the least to do to the most
 EXAMPLE = "https://hub.example.edu"
 PRINT = {"type": "print", "icon": "fas fa-print", "tooltip": "Print, or save as PDF"}
 FORM = """<form class="hub-form" data-link="{link}" novalidate hidden>
@@ -73,6 +74,7 @@ def add_buttons(app, pagename, templatename, context, doctree):
             address = context["pathto"](GUIDE) + f"?chapter={pagename.rpartition('/')[2]}#{ANCHOR}"
             icon = "_static/images/logo_jupyterhub.svg"
             menu["buttons"].append({"type": "link", "text": "JupyterHub", "icon": icon, "url": address})
+            menu["buttons"].sort(key=lambda entry: ORDER.index(entry["text"]) if entry["text"] in ORDER else len(ORDER))
     if doctree and context.get("page_source_suffix") == ".ipynb":
         name = context["sourcename"]
         notebook = {
