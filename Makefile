@@ -19,7 +19,7 @@ NODE   := package.json package-lock.json .npmrc
 SITE   := _config.yml _toc.yml requirements-site.txt $(NODE) Makefile book course_lib tools benchmarks/results
 SELECT  = $(if $(NOTEBOOK),--notebook $(NOTEBOOK)) --jobs $(JOBS) $(if $(FORCE),--force)
 
-.PHONY: help setup book serve test notebooks stamp bench clean distclean site-pins full-pins bench-pins all-node html wheel full-wheel
+.PHONY: help setup book serve test notebooks stamp bench clean distclean site-pins full-pins bench-pins site-node all-node html wheel full-wheel
 .NOTPARALLEL:
 
 help:  ## this list
@@ -70,17 +70,20 @@ $(PY):
 # In a full environment this finds everything in place.
 site-pins: $(PY)
 	@$(FRESH) .venv/.site requirements-site.txt -- $(PIP) -r requirements-site.txt
-	@$(FRESH) node_modules/.site $(NODE) -- $(NPM) --omit=dev >/dev/null
+	@$(FRESH) node_modules/.site $(NODE) -- $(MAKE) --no-print-directory site-node
 
 full-pins:
 	$(PIP) -r requirements.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@$(PY) -c 'import matplotlib.font_manager'   # builds its font list now, not in a chapter's output
 
-# What the site is built with, and what the tests and the benchmarks look at it with: all is there for the site, too.
+site-node:
+	@[ -n "$(ALL_NODE)" ] || $(NPM) --omit=dev >/dev/null
+
+# What the tests and the benchmarks look at the site with, too; then the site's own packages need not be installed again.
 all-node:
 	@$(NPM) >/dev/null
-	@$(FRESH) node_modules/.site $(NODE) -- true
+	@ALL_NODE=yes $(FRESH) node_modules/.site $(NODE) -- $(MAKE) --no-print-directory site-node
 
 # What the benchmarks measure against; installed for them alone.
 bench-pins: $(PY)
