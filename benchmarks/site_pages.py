@@ -116,12 +116,10 @@ def measure(subject):
     scores = {ours: round(100 * median(report["categories"][name]["score"] for report in reports))
               for name, ours in CATEGORIES.items()}
     times = {ours: round(median(report["audits"][name]["numericValue"] for report in reports)) for name, ours in TIMES.items()}
-    audits = reports[0]["audits"]
     return {
         "page": page, **scores, **times,
         "layout_shift": round(median(report["audits"]["cumulative-layout-shift"]["numericValue"] for report in reports), 4),
         "kilobytes": round(median(report["audits"]["total-byte-weight"]["numericValue"] for report in reports) / 1000),
-        "elements": round(audits["dom-size"]["numericValue"]) if "dom-size" in audits else None,
         "lighthouse": reports[0]["lighthouseVersion"],
         "browser": reports[0]["environment"]["hostUserAgent"].partition("Chrome/")[2].partition(" ")[0],
     }

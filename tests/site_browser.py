@@ -3,33 +3,22 @@
 import functools
 import http.server
 import os
-import shutil
 import threading
-from pathlib import Path
 
 import pytest
 from built_site import site  # noqa: F401 (a fixture)
 from playwright.sync_api import sync_playwright
 
-
-def browser_path(playwright):
-    """A Chromium on this machine, or None."""
-    if "BROWSER_PATH" in os.environ:
-        return os.environ["BROWSER_PATH"]
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
-        if found := shutil.which(name):
-            return found
-    bundled = playwright.chromium.executable_path
-    return bundled if Path(bundled).exists() else None
+from tools.browser import browser_path
 
 
 @pytest.fixture(scope="module")   # each module has its own, and Playwright does not run twice at a time
 def browser():
+    path = browser_path()
+    if path is None:
+        missing = "no Chromium found: install chromium or set BROWSER_PATH"
+        pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)
     with sync_playwright() as playwright:
-        path = browser_path(playwright)
-        if path is None:
-            missing = "no Chromium found: install chromium or set BROWSER_PATH"
-            pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-quic"])
         yield browser
         browser.close()

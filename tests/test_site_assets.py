@@ -38,6 +38,11 @@ def test_figures_come_late_and_keep_their_place(site, name):
     wrong = [str(figure) for figure in figures
              if figure.get("loading") != "lazy" or not figure["width"].isdigit() or not figure["height"].isdigit()]
     assert not wrong
+    assert not [figure["src"] for figure in figures if not figure["src"].endswith(".webp")]
+
+
+def test_no_figure_lies_there_twice(site):
+    assert list((site / "_images").glob("*.webp")) and not list((site / "_images").glob("*.png"))
 
 
 def test_the_style_sheet_is_whole(site):
