@@ -16,8 +16,8 @@ FIRST_VIEW = 600_000   # bytes
 @pytest.mark.parametrize("name", [*PAGES, "search.html"])
 def test_page(visit, address, name):
     page = visit(name)
+    check_weight(page, address)   # first: to measure what is far below fetches what stands there
     check_mathematics(page, html_of(SITE / name))
-    check_weight(page, address)
     check_images(page)
     check_folds(page)   # leaves all unfolded
     for theme, widths in {"light": WIDTHS, "dark": (1440, 390)}.items():
@@ -83,6 +83,7 @@ def check_images(page):
 
 def check_weight(page, address):
     """The first view travels in few bytes, compressed as every host compresses: pictures far below come later."""
+    page.wait_for_load_state("networkidle")
     names = page.evaluate("[location.href, ...performance.getEntriesByType('resource').map(entry => entry.name)]")
     files = {urlsplit(name).path.lstrip("/") for name in names if name.startswith(address)}
     sizes = {name: travels(SITE / name) for name in files}
