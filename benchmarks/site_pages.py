@@ -36,7 +36,7 @@ TIMES = {"first-contentful-paint": "first_paint_ms", "largest-contentful-paint":
 
 def subjects():
     """The front page and the heaviest chapter, each with a hash of what makes the site."""
-    parts = [*(ROOT / "tools/site").glob("*.*"), *(ROOT / "book/_static").glob("*.*"), *(ROOT / "book/_templates").glob("*")]
+    parts = [*(ROOT / "tools/site").rglob("*.py"), *(ROOT / "tools/site").rglob("*.mjs"), *(ROOT / "book/_static").glob("*.*"), *(ROOT / "book/_templates").glob("*")]
     files = ["requirements-site.txt", "package-lock.json", *(path.relative_to(ROOT).as_posix() for path in parts)]
     settings = (ROOT / "_config.yml").read_text(encoding="utf-8").splitlines()
     settings = [line for line in settings if "github" not in line]
