@@ -114,6 +114,7 @@ BREAKS = [
     ("addresses", put(2, "[x](https://arxiv.org/abs/1412.6980)"), "bibliography"),
     ("addresses", put(2, "[x](nowhere.ipynb)"), "no such file"),
     ("addresses", put(2, "[x](sample.ipynb#no-part)"), "no such heading"),
+    ("addresses", put(2, "[x](sample.ipynb?steps=3)"), "takes a situation"),
     ("figures", meta(4, "mystnb"), "alt"),
     ("figures", drop(5), "caption"),
     ("solutions", meta(13, "tags"), "hide-cell"),

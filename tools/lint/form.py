@@ -103,9 +103,12 @@ def addresses(chapter, book):
 def relative(chapter, number, target):
     """Yield what is wrong with a link inside the book."""
     page, _, anchor = target.partition("#")
+    page, _, situation = page.partition("?")
     path = (chapter.path.parent / page).resolve() if page else chapter.path
     if not path.is_file():
         yield number, f"{target}: there is no such file"
+    elif situation and path.stem != "playground":
+        yield number, f"{target}: only the playground takes a situation"
     elif anchor and path.suffix == ".ipynb":
         notebook = chapters.read(path) if page else chapter.notebook
         if anchor not in anchors(notebook):

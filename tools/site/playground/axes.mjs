@@ -11,13 +11,14 @@ const BELOW_START = 1e6;    // the same for what falls without end
 const NEAR_START = 20;      // times the size of the loss at the start: a linear axis
 const APART = 20;           // rates of runs that are more times apart have a logarithmic axis
 const FALL = 100;           // times that a rate may fall on it
+const EVEN = 1 + 1e-9;
 const SMALLEST = 1e-300;    // what a linear axis can still show
 
 /* The axis of losses: logarithmic; where losses may be negative, linear around zero. */
 export function lossScale({ surface }, traces) {
   const start = Math.abs(traces[0].loss[0]);
   if (surfaces[surface].minimum === null) return aroundZero(start, traces);
-  let low = Infinity, high = 0, cut = false;   // the lowest that is positive, the highest
+  let low = Infinity, high = 0, cut = false, most = Infinity;   // the lowest that is positive, the highest
   for (const { loss } of traces) {
     for (const value of loss) {
       if (value > high && value < Infinity) high = value;
@@ -25,8 +26,8 @@ export function lossScale({ surface }, traces) {
       else cut = true;
     }
   }
-  if (start > 0) high = Math.min(high, start * ABOVE_START);
-  return logarithmic(low, high, cut);
+  if (start > 0) most = start * ABOVE_START;
+  return logarithmic(low, Math.min(high, most), cut, high > most);
 }
 
 /* The axis of learning rates: from 0, or logarithmic where the runs' rates are far apart. */
@@ -46,15 +47,15 @@ function linear(low, high) {
 }
 
 /* From `low` to `high`, both positive, or the next powers of ten outside; `cut`: some values are lower, and are drawn on
-   the floor. */
-function logarithmic(low, high, cut) {
+   the floor; `over`: some are higher, and leave at the top. */
+function logarithmic(low, high, cut, over = false) {
   if (!(low > 0 && high > 0 && low < Infinity)) [low, high] = [0.1, 1];
   if (low < high / 10 ** DECADES) [low, cut] = [high / 10 ** DECADES, true];
   if (low === high) low /= 2;
   const scale = scaleLog([low, high], [0, 1]).nice(), named = scale.tickFormat(TICKS, (value) => value);
-  const floor = scale.domain()[0] * (1 + 1e-9);
+  const [bottom, top] = scale.domain();
   const ticks = scale.ticks(TICKS).filter((value) => named(value)).map((value) => (
-    { value, text: `${cut && value <= floor ? "≤ " : ""}${short(value)}` }));
+    { value, text: `${cut && value <= bottom * EVEN ? "≤ " : over && value * EVEN >= top ? "≥ " : ""}${short(value)}` }));
   return { place: (value) => (value > 0 ? Math.max(scale(value), 0) : 0), ticks };
 }
 

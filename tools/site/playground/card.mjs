@@ -1,18 +1,20 @@
 // One optimizer of the playground: its rule, its settings, what came of it.
-import { rules, schedules, warmup as warmingUp } from "playground:generated";
+import { rules, schedules, surfaces, warmup as warmingUp } from "playground:generated";
 import { readValue } from "./address.mjs";
-import { checkbox, choice, element, iconButton, put, slider } from "./controls.mjs";
+import { checkbox, choice, element, iconButton, plain, put, slider } from "./controls.mjs";
 import { COLOURS, swatch } from "./pictures.mjs";
+import { rounded } from "./scales.mjs";
 import { initialRun, initialSchedule } from "./state.mjs";
-import { number } from "./words.mjs";
+import { ending, number } from "./words.mjs";
 
 const [WARMUP] = warmingUp.settings;
 
 /* The value that a text means for the setting; an Error says what is wrong. */
-export function checked(setting, of) {
+export function checked(setting) {
+  const named = { ...setting, name: [setting.symbol, setting.label].filter(Boolean).join(", ") };
   return (text) => {
     const problems = [];
-    const value = readValue(setting, of, { name: text.trim().replace("−", "-"), parts: null }, problems);
+    const value = readValue(named, "", { name: plain(text), parts: null }, problems);
     if (problems.length) throw new Error(`${problems[0]}.`);
     return value;
   };
@@ -46,7 +48,7 @@ export function makeCard(index, { edit, duplicate, remove }) {
   const copy = iconButton("copy", "Duplicate", duplicate);
   const drop = iconButton("remove", "Remove", remove);
   const about = element("p", { className: "pg-about" });
-  const plain = element("div", { className: "pg-settings" });
+  const shown = element("div", { className: "pg-settings" });
   const folded = element("div", { className: "pg-settings" });
   const more = element("details", {}, element("summary", { textContent: "Schedule and more" }), folded);
   const result = element("strong");
@@ -54,7 +56,7 @@ export function makeCard(index, { edit, duplicate, remove }) {
   const now = element("p", { className: "pg-now" });
   const node = element("fieldset", { className: `pg-card ${COLOURS[index]}` }, legend,
     element("div", { className: "pg-head" }, swatch(index), rule.select, copy, drop),
-    element("p", { className: "pg-result" }, result, " ", after), now, about, plain, more);
+    element("p", { className: "pg-result" }, result, " ", after), now, about, shown, more);
 
   let controls = [];
   let kind;
@@ -64,10 +66,10 @@ export function makeCard(index, { edit, duplicate, remove }) {
   });
 
   /* The control of a setting, which `read`s its value from a run and `write`s it. */
-  function control(setting, of, parent, read, write) {
+  function control(setting, parent, read, write) {
     const onValue = (value) => edit((run) => write(run, value));
     const made = setting.kind === "switch" ? checkbox(setting, { onValue })
-      : slider(setting, { check: checked(setting, of), onValue, label: setting.label });
+      : slider(setting, { check: checked(setting), onValue, label: setting.label });
     parent.append(...made.nodes);
     controls.push({ read, set: made.set });
   }
@@ -75,18 +77,19 @@ export function makeCard(index, { edit, duplicate, remove }) {
   /* The controls for a rule and a schedule. */
   function build(run) {
     controls = [];
-    plain.replaceChildren();
+    shown.replaceChildren();
     folded.replaceChildren();
     for (const setting of rules[run.rule].settings) {
-      control(setting, run.rule, setting.advanced ? folded : plain, ({ settings }) => settings[setting.name],
+      control(setting, setting.advanced ? folded : shown, ({ settings }) => settings[setting.name],
         (old, value) => ({ ...old, settings: { ...old.settings, [setting.name]: value } }));
     }
-    folded.append(element("span", { className: "pg-label", textContent: "schedule" }), scheduled.select);
+    folded.append(element("span", { className: "pg-label", textContent: "schedule" }), scheduled.select,
+      element("p", { className: "pg-about", textContent: schedules[run.schedule.name].about }));
     for (const setting of schedules[run.schedule.name].settings) {
-      control(setting, run.schedule.name, folded, ({ schedule }, steps) => schedule.settings[setting.name] ?? steps,
+      control(setting, folded, ({ schedule }, steps) => schedule.settings[setting.name] ?? steps,
         (old, value) => ({ ...old, schedule: { ...old.schedule, settings: { ...old.schedule.settings, [setting.name]: value } } }));
     }
-    control(WARMUP, "warmup", folded, ({ warmup }) => warmup, (old, warmup) => ({ ...old, warmup }));
+    control(WARMUP, folded, ({ warmup }) => warmup, (old, warmup) => ({ ...old, warmup }));
     legend.textContent = `Optimizer ${index + 1}: ${rules[run.rule].title}`;
     about.textContent = rules[run.rule].about;
     if (kind === undefined && hasMore(run)) more.open = true;
@@ -109,7 +112,7 @@ export function makeCard(index, { edit, duplicate, remove }) {
       for (const { read, set } of controls) set(read(run, state.steps));
       copy.disabled = state.runs.length > 3;
       drop.disabled = state.runs.length < 2;
-      const [first, second] = outcome(trace);
+      const [first, second] = outcome(trace, surfaces[state.surface].minimum, state.view);
       put(result, "textContent", first);
       put(after, "textContent", second);
       put(now, "textContent", standing(state, trace));
@@ -118,16 +121,21 @@ export function makeCard(index, { edit, duplicate, remove }) {
 }
 
 /* What came of a run, in two parts: "loss 3.1e−4", "after 200 steps". */
-export function outcome({ loss, diverged }) {
+export function outcome({ x, y, loss, diverged }, minimum, view) {
   if (diverged !== null) return [`diverges`, `at step ${diverged}`];
   const steps = loss.length - 1;
-  return [`loss ${number(loss[steps])}`, `after ${steps} ${steps === 1 ? "step" : "steps"}`];
+  return [`loss ${number(loss[steps])}`, `after ${steps} ${steps === 1 ? "step" : "steps"}, at ${place(x[steps], y[steps], view)}${ending(loss, steps, minimum)}`];
+}
+
+/* A point, as exactly as the view shows it. */
+function place(x, y, [x0, x1, y0, y1]) {
+  return `(${number(rounded(x, x1 - x0), 6)}, ${number(rounded(y, y1 - y0), 6)})`;
 }
 
 /* Where a run is at the step shown; at its end the loss stands above already. */
-function standing({ step }, { loss, lr }) {
+function standing({ step, view }, { x, y, loss, lr }) {
   const last = loss.length - 1;
   const at = Math.min(step, last);
-  const rate = lr.length ? `rate ${number(lr[Math.min(at, lr.length - 1)])}` : "no step";
-  return at < last ? `step ${at}: loss ${number(loss[at])}, ${rate}` : rate;
+  const rate = at ? `rate ${number(lr[at - 1])}` : "no step made";
+  return at < last ? `step ${at}: loss ${number(loss[at])}, at ${place(x[at], y[at], view)}, ${rate}` : rate;
 }

@@ -16,11 +16,12 @@ const REST = 600;      // milliseconds without a change until the result is said
 const WRITE = 300;     // the same for the address
 const SUGGESTED = ["momentum", "adam", "rmsprop", "gradient_descent"];   // what is added, unless it is there
 
-/* Makes the figure's still picture live. `pause` lets the browser do other things between the parts of the work. */
+/* Makes the figure's still picture live; gives a function that opens another situation in it. `pause` lets the browser do
+   other things between the parts of the work. */
 export async function mount(figure, pause) {
   const initial = parse(figure.dataset.situation ?? "", initialState()).state;
   const given = parse(location.search, initial);
-  let state = given.state, traces = [], problems = given.problems;
+  let opened = given.state, state = opened, traces = [], problems = given.problems;
   for (let i = 1; i <= state.runs.length; i += 1) {
     traces = run({ ...state, runs: state.runs.slice(0, i) }, traces);
     await pause();
@@ -91,14 +92,34 @@ export async function mount(figure, pause) {
     cards[Math.min(index, cards.length - 1)].select.focus();
   }
 
-  function reset() {
+  function show(next) {
     player.stop();
     turned = null;
-    setRuns(initial.runs, 0);
-    change(structuredClone(initial));
+    setRuns(next.runs, 0);
+    change(structuredClone(next));
     clearTimeout(writing);
     draw();
+  }
+
+  /* Back to what was opened; from there, to what the page shows at first. */
+  function reset() {
+    show(format(state, opened) === "" ? initial : opened);
     writeAddress();
+  }
+
+  /* Shows the situation of a query, and the question that led there: {text, id of where it stands}. */
+  function open(query, asked) {
+    const { state: next, problems: wrong } = parse(query, initial);
+    if (!asked && format(next) === format(state)) return;   // another place of the page, not another situation
+    opened = next;
+    show(opened);
+    complain(wrong);
+    question.replaceChildren(...(asked ? [asked.text, " ", element("a", { href: `#${asked.id}`, textContent: "Back to the question" })] : []));
+  }
+
+  function complain(wrong) {
+    problems = wrong;
+    alert.replaceChildren(...wrong.map((problem) => element("p", { textContent: `In the address, ${problem}.` })));
   }
 
   /* ---- Showing it */
@@ -111,7 +132,7 @@ export async function mount(figure, pause) {
     pointer.place(land, state.start);
     surfaceRow.update(state);
     stepRow.update(state);
-    foot.update(state);
+    foot.update(state, traces);
     while (cards.length < state.runs.length) addCard(cards.length);
     cards.forEach((card, i) => card.update(state, traces[i]));
   }
@@ -134,10 +155,7 @@ export async function mount(figure, pause) {
 
   function writeAddress() {
     const search = merged(location.search, format(state, initial));
-    if (problems.length) {
-      problems = [];
-      alert.replaceChildren();
-    }
+    if (problems.length) complain([]);
     try {
       history.replaceState(history.state, "", `${location.pathname}${search}${location.hash}`);
     } catch {
@@ -156,6 +174,7 @@ export async function mount(figure, pause) {
   const stage = figure.querySelector(".pg-stage");
   const boxes = Object.fromEntries(KINDS.map((kind) => [kind, stage.querySelector(`.pg-${kind}`)]));
   const alert = element("div", { className: "pg-problems", role: "alert" });
+  const question = element("p", { className: "pg-question" });
   const live = element("p", { className: "pg-hidden", role: "status" });
   const cardBox = element("div", { className: "pg-cards" });
   const pictures = makePictures(boxes);
@@ -190,7 +209,7 @@ export async function mount(figure, pause) {
     cards[i].update(state, traces[i]);
     await pause();
   }
-  foot.update(state);
+  foot.update(state, traces);
   panel.append(foot.node, live);
   await pause();
 
@@ -218,12 +237,13 @@ export async function mount(figure, pause) {
   draw();
   await pause();
   boxes.landscape.append(pointer.handle, view);
-  figure.prepend(alert);
-  alert.append(...problems.map((problem) => element("p", { textContent: `In the address, ${problem}.` })));
+  figure.prepend(alert, question);
+  complain(problems);
   figure.setAttribute("data-ready", "");
   figure.playground = {
     get state() { return state; },
     get traces() { return traces; },
     get problems() { return problems; },
   };
+  return open;
 }

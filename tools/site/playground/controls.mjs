@@ -50,6 +50,9 @@ export function put(node, name, value) {
   if (node[name] !== value) node[name] = value;
 }
 
+/* A typed number as JavaScript reads it: with a plain minus, and a point for a comma. */
+export const plain = (text) => text.trim().replace("−", "-").replace(/^([^.,]*),([^.,]*)$/, "$1.$2");
+
 /* A field for text that must pass `check` (text -> value, or an Error says what is wrong). A wrong text stays with its
    message and changes nothing; Escape brings the last good one back. */
 export function field({ label, check, onValue, className = "" }) {

@@ -46,15 +46,9 @@ def settings_of(settings, defaults):
     return facts
 
 
-def summary(make):
-    """The first line of a docstring, as plain text."""
-    return inspect.getdoc(make).partition("\n")[0].replace("`", "")
-
-
-def titled(make):
-    """'Adam: averages of …' as a title and a sentence."""
-    title, _, about = summary(make).partition(": ")
-    return {"title": title, "about": about[0].upper() + about[1:]}
+def title_of(make):
+    """What a rule is called: 'Adam', where its docstring begins with 'Adam: …'."""
+    return inspect.getdoc(make).partition(":")[0]
 
 
 def surface_of(surface):
@@ -64,7 +58,7 @@ def surface_of(surface):
     known = surface.make(**{name: range.initial for name, range in surface.settings.items()})
     facts = {
         "title": surface.title,
-        "about": surface.about or summary(surface.make),
+        "about": surface.about,
         "settings": settings_of(surface.settings, {}),
         "view": surface.view,
         "start": surface.start,
@@ -93,7 +87,7 @@ def rule_of(part):
     """A rule: facts, its state at first, and its step for one coordinate, since every rule here treats each alone."""
     start, _ = traced(part)
     zeros = ", ".join(f"{key}: {value!r}" for key, value in start.items())
-    facts = {**titled(part.make), "settings": settings_of(part.settings, part.defaults())}
+    facts = {"title": title_of(part.make), "about": part.about, "settings": settings_of(part.settings, part.defaults())}
     return entry(facts, {
         "init": f"() {{\n  return {{ {zeros} }};\n}}" if zeros else "() {\n  return {};\n}",
         "update": update_of(part),
@@ -131,7 +125,7 @@ def schedule_of(name, part):
     rate = trace(lambda: {"result": part.make(**{part.rate: symbol("lr")}, **settings)._function(symbol("step"))})
     facts = {
         "title": name.replace("_", " "),
-        "about": summary(part.make),
+        "about": part.about,
         "rateName": part.rate,
         "settings": settings_of(part.settings, part.defaults()),
     }
@@ -141,7 +135,7 @@ def schedule_of(name, part):
 def warmup_of():
     """The way up in front of any schedule, which is a function of the step."""
     rate = trace(lambda: {"result": WARMUP.make(call("schedule"), symbol("steps"))._function(symbol("step"))})
-    facts = {"title": "warm-up", "about": summary(WARMUP.make), "settings": settings_of(WARMUP.settings, WARMUP.defaults())}
+    facts = {"title": "warm-up", "about": WARMUP.about, "settings": settings_of(WARMUP.settings, WARMUP.defaults())}
     return entry(facts, {"rate": function_text("step, steps, schedule", rate)})
 
 

@@ -19,12 +19,10 @@ const idle = () => new Promise((resolve) => {
 const pause = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
 
 for (const figure of document.querySelectorAll("figure.playground:not(.pg-still)")) {
-  let begun = false;
+  let living = null;   // a promise of the function that opens a situation in the figure
   const begin = () => {
-    if (begun) return;
-    begun = true;
     watch.disconnect();
-    mount(figure, pause);
+    return living ??= mount(figure, pause);
   };
   const watch = new IntersectionObserver(async (entries) => {
     if (!entries.some(({ isIntersecting }) => isIntersecting)) return;
@@ -36,4 +34,25 @@ for (const figure of document.querySelectorAll("figure.playground:not(.pg-still)
   for (const event of ["pointerdown", "pointerover", "focusin", "keydown"]) {
     figure.addEventListener(event, begin, { once: true, passive: true });
   }
+  openHere(figure, begin);
+}
+
+/* Links to a situation of this very page open it in the figure, and the browser's back button leads back. */
+function openHere(figure, begin) {
+  let questions = 0;
+  document.querySelector("article").addEventListener("click", async (event) => {
+    const link = event.target.closest("a[href*='?']");
+    if (!link || link.pathname !== location.pathname || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const block = figure.contains(link) ? null : link.closest("p");
+    if (block) block.id ||= `question-${questions += 1}`;
+    history.pushState(null, "", link.search);
+    (await begin())(link.search, block && { text: link.textContent, id: block.id });
+    figure.tabIndex = -1;
+    figure.focus({ preventScroll: true });
+    figure.scrollIntoView();
+  });
+  addEventListener("popstate", async () => {
+    if (figure.hasAttribute("data-ready")) (await begin())(location.search);
+  });
 }

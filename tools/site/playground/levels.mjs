@@ -3,46 +3,45 @@
 import { contours } from "d3-contour";
 
 const LEVELS = 12;
-const GRID = 90;             // points along the longer side of the picture
+const GRID = 110;            // points along the longer side of the picture
+const QUICK = 70;            // the same where a setting may be dragged, which draws the lines anew in every frame
 const STRAIGHT = 1;          // tenths of pixels: points that are no further off a line are left out
 const LOWEST = 0.01;         // the lowest line, as a share of the height below which half of the picture lies
 const BOWL = 0.25;           // that height in a bowl, as a share of the highest
 const LEAST_MIDDLE = 1e-6;   // and anywhere, at least
 const BENDING = 1.4;         // how much the lines move down with that height
-const SAMPLE = 7;            // one of so many points is looked at to find it
+const SAMPLE = 25;           // so many points in each direction are looked at to find it
 
 const depths = new Float64Array(GRID * GRID);   // heights turned over, since d3 draws what lies no lower than a level
 
 /* LEVELS paths, widest region first, in the rectangle `plot` (pixels), "" where there is no such line. */
-export function levelPaths({ value, minimum }, settings, [x0, x1, y0, y1], { left, top, right, bottom }) {
-  const wide = right - left, tall = bottom - top, scale = GRID / Math.max(wide, tall);
+export function levelPaths({ value, minimum, settings: { length } }, settings, [x0, x1, y0, y1], { left, top, right, bottom }) {
+  const wide = right - left, tall = bottom - top, scale = (length ? QUICK : GRID) / Math.max(wide, tall);
   const columns = Math.max(Math.floor(wide * scale), 12), rows = Math.max(Math.floor(tall * scale), 12);
   const turned = depths.subarray(0, columns * rows);
-  let low = Infinity, high = -Infinity;
   for (let j = 0, k = 0; j < rows; j++) {
     const y = y1 - (y1 - y0) * j / (rows - 1);
-    for (let i = 0; i < columns; i++, k++) {
-      const height = value(x0 + (x1 - x0) * i / (columns - 1), y, settings);
-      turned[k] = -height;
-      if (height < low) low = height;
-      if (height > high && height < Infinity) high = height;
-    }
+    for (let i = 0; i < columns; i++, k++) turned[k] = -value(x0 + (x1 - x0) * i / (columns - 1), y, settings);
   }
   // A point of the grid is the middle of a cell of d3's. In tenths of pixels.
   const toX = (column) => Math.round(10 * (left + (column - 0.5) * wide / (columns - 1)));
   const toY = (row) => Math.round(10 * (top + (row - 0.5) * tall / (rows - 1)));
-  const levels = levelsBetween(low, high, minimum, turned);
+  // A valley that is turned keeps the lines that it had.
+  const sample = Array.from({ length: SAMPLE * SAMPLE }, (_, k) => {
+    const x = (k % SAMPLE) / (SAMPLE - 1), y = Math.floor(k / SAMPLE) / (SAMPLE - 1);
+    return value(x0 + (x1 - x0) * x, y0 + (y1 - y0) * y, { ...settings, turn: 0 });
+  });
+  const levels = levelsBetween(sample.filter(Number.isFinite).sort((a, b) => a - b), minimum);
   const draw = contours().size([columns, rows]);
   return levels.map((level) => pathOf(draw.contour(turned, -level).coordinates, toX, toY));
 }
 
 /* The heights of the level lines, highest first. They are spaced as the square root of height, as in a bowl they are evenly
    apart then; as a higher root where much of the picture lies low; and around a saddle as height itself. */
-function levelsBetween(low, high, minimum, turned) {
-  const range = high - low;
+function levelsBetween(sample, minimum) {
+  const [low] = sample, range = sample.at(-1) - low;
   if (!(range > 0 && range < Infinity)) return Array(LEVELS).fill(-Infinity);   // no lines
-  const some = turned.filter((depth, k) => k % SAMPLE === 0 && depth > -Infinity).sort();
-  const middle = Math.max(((-some[some.length >> 1] || high) - low) / range, LEAST_MIDDLE);   // half of the picture lies below
+  const middle = Math.max((sample[sample.length >> 1] - low) / range, LEAST_MIDDLE);   // half of the picture lies below
   const power = minimum === null ? 1 : 2 * Math.max(1, Math.log(middle) / Math.log(BOWL)) ** BENDING;
   const first = (LOWEST * middle) ** (1 / power);
   return Array.from({ length: LEVELS }, (_, i) => low + range * (1 - (1 - first) * (i + 1) / LEVELS) ** power);

@@ -51,9 +51,10 @@ function each(runs, name, path, attributes = () => "") {
     `<path class="pg-${name} pg-run-${i}" data-pg="${name}" data-run="${i}" d="${path(one, i)}"${attributes(one)}/>`).join("");
 }
 
-const markerOf = (runs) => each(runs, "marker", (_, i) => `M0,0${mark(i, MARKER)}`, ({ at = AWAY }) => ` ${moved(at)}`);
+const markerOf = (runs) => each(runs, "marker", (_, i) => `M0,0${mark(i, MARKER)}`,
+  ({ at = AWAY, beyond = false }) => ` ${moved(at)} data-beyond="${beyond}"`);
 
-/* The picture of a landscape: `scene` is that of scene.mjs, with start: [x, y] and runs: [{d, done, marks, at: [x, y]}, …]; of
+/* The picture of a landscape: `scene` is that of scene.mjs, with start: [x, y] and runs: [{d, done, marks, at: [x, y], beyond}, …]; of
    a run, all may be missing. `id` is the page's own for this playground; `words` are for those who do not see the picture. */
 export function landscapePicture(id, scene, words) {
   const { plot: { left, top, right, bottom }, runs, start = AWAY } = scene;
@@ -65,10 +66,11 @@ export function landscapePicture(id, scene, words) {
     + each(runs, "path", ({ d = "" }) => d) + each(runs, "done", ({ done = "" }) => done)
     + each(runs, "marks", ({ marks = "" }) => marks)
     + `<g class="pg-minimizers" data-pg="minimizers">${minimizers}</g></g>`
+    + `<text class="pg-note" x="${left + 8}" y="${bottom - 8}">${scene.note}</text>`
     + `<circle class="pg-start" data-pg="start" r="8" ${moved(start)}/>${markerOf(runs)}`);
 }
 
-/* The picture of a chart, "loss" or "rate": `scene` with runs: [{d, done, at}, …] and now: x, the place of the step shown. */
+/* The picture of a chart, "loss" or "rate": `scene` with runs: [{d, done, at, beyond}, …] and now: x, the place of the step shown. */
 export function chartPicture(id, kind, scene, words) {
   const { plot: { top, bottom }, runs, now = AWAY[0] } = scene;
   return picture(id, kind, scene, words, (clip) =>
@@ -85,9 +87,9 @@ export function still(id, state) {
   const loss = lossChart(state, traces, STILL_CHART), rate = rateChart(state, traces, STILL_CHART);
   const at = markers(state, traces, land, loss, rate);
   const parts = (line) => ({ d: step < state.steps ? line.d : "", done: upTo(line, step) });   // d lies under done
-  const runs = drawn.map(({ line, marks }, i) => ({ ...parts(line), marks: upTo(marks, step), at: at.runs[i].land }));
+  const runs = drawn.map(({ line, marks }, i) => ({ ...parts(line), marks: upTo(marks, step), at: at.runs[i].land, beyond: at.runs[i].beyond.land }));
   const chart = (scene, kind) =>
-    ({ ...scene, now: at.x[kind], runs: scene.lines.map((line, i) => ({ ...parts(line), at: at.runs[i][kind] })) });
+    ({ ...scene, now: at.x[kind], runs: scene.lines.map((line, i) => ({ ...parts(line), at: at.runs[i][kind], beyond: at.runs[i].beyond[kind] })) });
   return boxed("landscape", landscapePicture(id, { ...land, runs, start: land.toPixels(...state.start) }, words.landscape))
     + boxed("loss", chartPicture(id, "loss", chart(loss, "loss"), words.loss))
     + boxed("rate", chartPicture(id, "rate", chart(rate, "rate"), words.rate));

@@ -1,7 +1,7 @@
 // What stands around the pictures: the surface, the start, the steps, and what is done with the whole.
 import { surfaces } from "playground:generated";
 import { checked } from "./card.mjs";
-import { choice, element, field, icon, iconButton, ICONS, newId, put, slider } from "./controls.mjs";
+import { choice, element, field, icon, iconButton, ICONS, newId, plain, put, slider } from "./controls.mjs";
 import { program } from "./python.mjs";
 import { STEPS } from "./state.mjs";
 
@@ -14,13 +14,13 @@ export function makeStepRow({ show, toggle, setSteps }) {
   const scrub = element("input", { type: "range", id, min: 0, step: 1 });
   const at = element("output", { for: id, className: "pg-at" });
   scrub.addEventListener("input", () => show(Number(scrub.value)));
-  const steps = slider(STEPS, { check: checked(STEPS, ""), onValue: setSteps, label: "number of steps" });
+  const steps = slider(STEPS, { check: checked(STEPS), onValue: setSteps, label: "number of steps" });
   const playing = (yes) => {
     play.replaceChildren(icon(yes ? ICONS.pause : ICONS.play), element("span", { textContent: yes ? "Pause" : "Play" }));
   };
   playing(false);
   const node = element("div", { className: "pg-steps" }, play,
-    element("label", { for: id, textContent: "step" }), scrub, at,
+    element("label", { for: id, textContent: "step shown" }), scrub, at,
     element("div", { className: "pg-settings" }, ...steps.nodes));
   return {
     node, playing,
@@ -44,9 +44,9 @@ export function makeSurfaceRow({ setSurface, setSetting, setStart }) {
   const coordinates = ["w₁", "w₂"].map((name, i) => field({
     label: `start, ${name}`,
     check(text) {
-      const plain = text.trim().replace("−", "-");
-      if (NUMBER.test(plain) && Number.isFinite(Number(plain))) return Number(plain);
-      throw new Error(`${name} of the start must be a number, got ${plain || "nothing"}.`);
+      const number = plain(text);
+      if (NUMBER.test(number) && Number.isFinite(Number(number))) return Number(number);
+      throw new Error(`${name} of the start must be a number, got ${number || "nothing"}.`);
     },
     onValue: (value) => setStart(i, value),
   }));
@@ -61,7 +61,7 @@ export function makeSurfaceRow({ setSurface, setSetting, setStart }) {
       if (surface !== shown) {
         shown = surface;
         controls = surfaces[surface].settings.map((setting) => [setting.name, slider(setting, {
-          check: checked(setting, surface), onValue: (value) => setSetting(setting.name, value), label: setting.label,
+          check: checked(setting), onValue: (value) => setSetting(setting.name, value), label: setting.label,
         })]);
         settings.replaceChildren(...controls.flatMap(([, { nodes }]) => nodes));
         about.textContent = surfaces[surface].about;
@@ -122,22 +122,20 @@ export function makeFoot({ add, reset, link, tell }) {
   });
   const python = element("details", { className: "pg-python" }, element("summary", { textContent: "The same in Python" }),
     element("pre", { tabIndex: 0, role: "region", "aria-label": "Python code" }, code), copyCode);
-  let state = null;
+  let state = null, traces = null;
   const write = () => {
-    const text = python.open && state && program(state);
-    if (text) put(code, "textContent", text);
+    if (python.open && state) put(code, "textContent", program(state, traces));
   };
   python.addEventListener("toggle", write);
   const node = element("div", { className: "pg-foot" }, more,
     element("button", { type: "button", textContent: "Reset", onclick: reset }), share, address, python);
   return {
     node, more,
-    update(now) {
+    update(now, run) {
       if (now === state) return;
-      state = now;
+      [state, traces] = [now, run];
       more.disabled = now.runs.length > 3;
       put(address, "hidden", true);
-      python.hidden = !surfaces[now.surface].python;
       write();
     },
   };

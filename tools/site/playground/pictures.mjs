@@ -90,10 +90,12 @@ export function makePictures(boxes) {
       set(find.landscape("done", i), "d", upTo(lines[i].line, state.step));
       set(find.landscape("marks", i), "d", upTo(lines[i].marks, state.step));
       set(find.landscape("marker", i), "transform", moved(at.runs[i].land));
+      set(find.landscape("marker", i), "data-beyond", at.runs[i].beyond.land);
       for (const kind of ["loss", "rate"]) {
         set(find[kind]("line", i), "d", pale(scenes[kind].lines[i]));
         set(find[kind]("done", i), "d", upTo(scenes[kind].lines[i], state.step));
         set(find[kind]("marker", i), "transform", moved(at.runs[i][kind]));
+        set(find[kind]("marker", i), "data-beyond", at.runs[i].beyond[kind]);
       }
     }
     for (const kind of ["loss", "rate"]) set(find[kind]("now"), "transform", `translate(${at.x[kind]} 0)`);

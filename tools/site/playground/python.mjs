@@ -18,10 +18,9 @@ function rateCode({ settings, schedule, warmup }, steps) {
   return warmup ? `warmup(${timed}, steps=${warmup})` : timed;
 }
 
-/* The program, or null where the surface has no name in the library. */
-export function program(state) {
+/* The program for a state; one with a run that diverges says so, and goes on. */
+export function program(state, traces) {
   const { surface, settings, start, steps, runs } = state;
-  if (!surfaces[surface].python) return null;
   const used = new Set();
   for (const { schedule, warmup } of runs) {
     if (schedule.name !== "constant" || warmup) used.add(schedule.name);
@@ -38,10 +37,11 @@ export function program(state) {
     "",
     objective,
     `start = [${start.map(literal).join(", ")}]`,
-    ...(calls.length === 1 ? [`trace = minimize(f, ${calls[0]}, start, steps=${steps})`, "print(trace.w[-1], trace.loss[-1])"] : [
-      "for rule in [", ...calls.map((code) => `    ${code},`), "]:",
-      `    trace = minimize(f, rule, start, steps=${steps})`, "    print(rule.name, trace.w[-1], trace.loss[-1])",
-    ]),
+    "for rule in [", ...calls.map((code) => `    ${code},`), "]:",
+    ...(traces.some(({ diverged }) => diverged !== null) ? [
+      "    try:", `        trace = minimize(f, rule, start, steps=${steps})`, "        print(rule.name, trace.w[-1], trace.loss[-1])",
+      "    except FloatingPointError as error:", "        print(rule.name, error)",
+    ] : [`    trace = minimize(f, rule, start, steps=${steps})`, "    print(rule.name, trace.w[-1], trace.loss[-1])"]),
     "",
   ].join("\n");
 }

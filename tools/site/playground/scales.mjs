@@ -1,6 +1,6 @@
 // How the way of a slider becomes the values of a setting. No DOM.
 
-const STEPS = 100;   // of a slider, from end to end
+const STEPS = 100;   // of a slider: in a decade; of one that is linear, from end to end
 
 /* The value on the slider's own scale: as it is, in decades, or in decades of what is left to 1. */
 function along(scale, value) {
@@ -16,7 +16,7 @@ function niceStep(width) {
 
 /* {min, max, step} of the <input type=range> of a setting. */
 export function travel({ scale, kind, least, most }) {
-  if (scale !== "linear") return { min: 0, max: STEPS, step: 1 };
+  if (scale !== "linear") return { min: 0, max: Math.round(STEPS * (along(scale, most) - along(scale, least))), step: 1 };
   let step = niceStep((most - least) / STEPS);
   if (kind === "count") step = Math.max(1, step);
   return { min: Math.floor(least / step + 1e-9) * step, max: most, step };
@@ -27,22 +27,18 @@ export function positionOf(setting, value) {
   const { scale, least, most } = setting;
   const inside = Math.min(Math.max(value, least), most);
   if (scale === "linear") return inside;
-  const low = along(scale, least);
-  return STEPS * (along(scale, inside) - low) / (along(scale, most) - low);
+  return STEPS * (along(scale, inside) - along(scale, least));
 }
 
-/* The value that a slider's position stands for, rounded so that it is short and no two positions share one. */
+/* The value that a slider's position stands for: of two digits where one is that near, or else of three. */
 export function valueAt(setting, position) {
   const { scale, kind, least, most } = setting;
   const inside = (value) => Math.min(Math.max(value, least), most);
   if (scale === "linear") return inside(kind === "count" ? Math.round(position) : Number(position.toPrecision(12)));
-  const low = along(scale, least);
-  const step = (along(scale, most) - low) / STEPS;
-  const digits = step > 0.03 ? 2 : 3;
-  const way = low + position * step;
-  if (scale === "memory") return inside(Number((1 - Number((10 ** -way).toPrecision(digits))).toPrecision(12)));
-  const value = Number((10 ** way).toPrecision(digits));
-  return inside(kind === "count" ? Math.round(value) : value);
+  const way = along(scale, least) + position / STEPS, sign = scale === "memory" ? -1 : 1;
+  const round = (digits) => Number((10 ** (sign * way)).toPrecision(digits));
+  const short = Math.abs(sign * Math.log10(round(2)) - way) <= 0.5 / STEPS ? round(2) : round(3);
+  return inside(scale === "memory" ? Number((1 - short).toPrecision(12)) : short);
 }
 
 /* The coordinate rounded to what can be seen where the whole picture is `width` wide. */

@@ -3,7 +3,7 @@
 import { rules, schedules, surfaces } from "playground:generated";
 
 export const MOST_RUNS = 4;
-export const STEPS = { name: "steps", label: "steps", kind: "count", initial: 60, least: 1, most: 1000, scale: "linear" };
+export const STEPS = { name: "steps", label: "steps in all", kind: "count", initial: 60, least: 1, most: 1000, scale: "linear" };
 
 /* {name: initial} of a list of settings. */
 export function initialSettings(settings) {

@@ -17,7 +17,7 @@ import numpy as np
 
 from course_lib.objectives import convex, landscapes
 from course_lib.schedules import combining, cycles, decays
-from course_lib.update_rules import adaptive, arrays, heavy_ball, inputs, moments, signs
+from course_lib.update_rules import adaptive, arrays, heavy_ball, inputs, moments
 
 CHECKS = {   # module: what it checks its settings with, or makes a number with; a symbol passes
     convex: ("number", "float"),
@@ -29,7 +29,7 @@ _made = {}      # every expression once, so that equal ones are the same
 _answers = {}   # to the branches on the path that is being run
 
 
-class Undecided(Exception):
+class Undecided(BaseException):   # no handler of the code that is traced is to catch it
     """The code asks whether a condition holds that depends on a symbol."""
 
 
@@ -47,6 +47,11 @@ class Expression:
             raise Undecided(self)
         return _answers[self]
 
+    def __eq__(self, other):
+        raise TypeError("== on a symbol cannot be traced: compare with < or >")
+
+    __hash__ = object.__hash__
+
     def __neg__(self):
         return make("negative", self)
 
@@ -54,18 +59,18 @@ class Expression:
         return make("Math.abs", self)
 
     def __pow__(self, power):
-        if power in (0, 1, 2):   # as NumPy does
+        if not isinstance(power, Expression) and power in (0, 1, 2):   # as NumPy does
             return (1, self, make("*", self, self))[int(power)]
         return make("Math.pow", self, power)
 
     def __rpow__(self, base):
         return make("Math.pow", base, self)
 
-    def __floordiv__(self, other):
+    def __floordiv__(self, other):   # of whole numbers
         return make("Math.floor", self / other)
 
-    def __mod__(self, other):
-        return make("%", self, other)   # the same as Python's where neither is negative
+    def __mod__(self, other):   # JavaScript's takes the sign of the first number, Python's of the second
+        return make("%", make("+", make("%", self, other), other), other)
 
     def cos(self):
         """cos, for NumPy's function of that name."""
@@ -97,13 +102,15 @@ _give_operators()
 def make(operation, *parts):
     """The expression, without operations that change nothing."""
     parts = [part.item() if isinstance(part, (np.generic, np.ndarray)) else part for part in parts]
-    match operation, *parts:
-        case ("+", 0, x) | ("+" | "-", x, 0) | ("*", 1, x) | ("*" | "/", x, 1):
-            return x
+    match operation, *[part if isinstance(part, (bool, int, float)) else None for part in parts]:   # what is known
+        case ("+", 0, _) | ("*", 1, _):
+            return parts[1]
+        case ("+" | "-", _, 0) | ("*" | "/", _, 1):
+            return parts[0]
         case ("*", 0, _) | ("*", _, 0):
-            return 0
-        case ("choice", _, a, b) if a is b or a == b:
-            return a
+            return 0   # of finite numbers
+        case ("choice", _, a, b) if parts[1] is parts[2] or (a is not None and a == b):
+            return parts[1]
     key = operation, *((type(part), part) for part in parts)
     return _made.setdefault(key, Expression(operation, *parts))
 

@@ -49,7 +49,7 @@ function sentence({ x, y, loss, diverged }, step, minimum) {
 }
 
 /* How a run stands at step t. */
-function ending(loss, t, minimum) {
+export function ending(loss, t, minimum) {
   const before = loss[t - Math.max(1, Math.round(t / 10))];
   if (minimum !== null && loss[t] - minimum <= ARRIVED * (loss[0] - minimum)) return ", practically at the minimum";
   if (loss[t] > Math.max(loss[0], before)) return ", above the start and rising";

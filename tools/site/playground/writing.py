@@ -1,11 +1,14 @@
 """Expressions as the text of JavaScript functions."""
 
+import math
 from collections import Counter
 
 from tools.site.playground.tracing import Expression
 
 TIGHTNESS = {"choice": 0, "<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3, "%": 3, "negative": 4}
 LEAF = 5
+RESERVED = set("await case class const default delete do enum export extends function in instanceof let new null super "
+               "switch this throw typeof var void yield".split())
 
 
 def function_text(arguments, results, store="{0} = {1};", names=()):
@@ -36,14 +39,19 @@ def function_text(arguments, results, store="{0} = {1};", names=()):
     own = {value.parts[0] for value in order if value.operation == "symbol"}
     settings = [name for name in names if name in own]
     lines = [f"const {{ {', '.join(settings)} }} = p;"] if settings else []
-    named = {value: name for name, value in results.items() if name.isidentifier()}
-    named = {value: "delta" if name == "result" else name for value, name in named.items()} if len(results) > 1 else {}
-    known, taken = {}, own | set(results) | set(arguments.split(", "))
+    stored = {value for value in results.values() if isinstance(value, Expression)}
+    known, taken = {}, own | set(results) | set(arguments.split(", ")) | RESERVED
+    free = {name for name in results if name.isidentifier()} - ({"result"} | own | set(arguments.split(", ")) | RESERVED)
+    wanted = {value: name for name, value in results.items() if isinstance(value, Expression) and name in free}
+    if "result" in results and len(results) > 1:   # computed before anything is kept
+        wanted[results["result"]] = "delta" if "delta" not in taken else fresh(taken)
     for value in order:
-        if value.operation == "symbol":
+        is_symbol = value.operation == "symbol"
+        if is_symbol:
             known[value] = value.parts[0]
-        elif value in named or uses[value] > 1:
-            name = named.get(value) or fresh(taken)
+        # A part of the state that moves to another place, or is returned, is read before anything is stored.
+        if (value in stored and value.parts[0].startswith("state.")) if is_symbol else (value in wanted or uses[value] > 1):
+            name = wanted.get(value) or fresh(taken)
             lines.append(f"const {name} = {text(value, known)};")
             known[value] = name
     kept = {name: text(value, known) for name, value in results.items()}
@@ -68,6 +76,8 @@ def text(value, known):
 def written(value, known):
     """The text, and how tightly its outermost operation binds."""
     if not isinstance(value, Expression):
+        if not math.isfinite(value):
+            raise ValueError(f"a formula holds {value}, which JavaScript writes in another way")
         return (str(value).lower() if isinstance(value, bool) else repr(value)), LEAF if value >= 0 else 4
     if value in known:
         return known[value], LEAF
