@@ -123,10 +123,10 @@ f = objectives.Objective("valley", 2, lambda w: ((w @ H) * w).sum(-1) / 2, lambd
 
 SURFACES = {
     "quadratic": Surface(
-        "Valley (quadratic)", "½ a² + ½ κ b², where a is the way along the valley and b that across: κ times as curved across.",
+        "Valley (quadratic)", "½ a² + ½ κ b²: a along the valley, b across it, κ times as curved. Turning it takes the start along.",
         valley, "f = objectives.quadratic([1, {kappa}])", (-11, 11, -7, 7), (9.73, 1.04), {
             "kappa": Range("condition number", 1, 1000, "κ", scale="log", limits=(1, 1e6), initial=20),
-            "turn": Range("turned, with the start", -90, 90, unit="°", initial=0),
+            "turn": Range("turned by", -90, 90, unit="°", initial=0),
         }, TURNED),
     "rosenbrock": Surface(
         "Rosenbrock", "100 (w₂ − w₁²)² + (1 − w₁)²: a curved valley with a floor that is nearly flat.",

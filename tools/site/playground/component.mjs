@@ -94,6 +94,8 @@ export async function mount(figure, pause) {
 
   function show(next) {
     player.stop();
+    // A text that is wrong gives way.
+    for (const input of figure.querySelectorAll("[aria-invalid]")) input.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape" }));
     turned = null;
     setRuns(next.runs, 0);
     change(structuredClone(next));
@@ -110,10 +112,10 @@ export async function mount(figure, pause) {
   /* Shows the situation of a query, and the question that led there: {text, id of where it stands}. */
   function open(query, asked) {
     const { state: next, problems: wrong } = parse(query, initial);
+    complain(wrong);
     if (!asked && format(next) === format(state)) return;   // another place of the page, not another situation
     opened = next;
     show(opened);
-    complain(wrong);
     question.replaceChildren(...(asked ? [asked.text, " ", element("a", { href: `#${asked.id}`, textContent: "Back to the question" })] : []));
   }
 

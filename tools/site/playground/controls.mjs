@@ -74,6 +74,7 @@ export function field({ label, check, onValue, className = "" }) {
     try {
       const value = check(text);
       complain("");
+      if (text === good) return;
       good = text;
       onValue(value);
     } catch (error) {
@@ -95,7 +96,8 @@ export function field({ label, check, onValue, className = "" }) {
     /* Show the value, unless the reader is writing this very value in another way. */
     set(text) {
       if (text === good) return;
-      const writing = document.activeElement === input && safely(check, input.value) === safely(check, text);
+      // The reader is writing this value in another way, or something that is no value yet.
+      const writing = document.activeElement === input && [safely(check, text), undefined].includes(safely(check, input.value));
       good = text;
       clearTimeout(timer);
       complain("");

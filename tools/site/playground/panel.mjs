@@ -12,7 +12,7 @@ export function makeStepRow({ show, toggle, setSteps }) {
   const play = element("button", { type: "button", className: "pg-play", onclick: toggle });
   const id = newId();
   const scrub = element("input", { type: "range", id, min: 0, step: 1 });
-  const at = element("output", { for: id, className: "pg-at" });
+  const at = element("output", { for: id, className: "pg-at", "aria-live": "off" });
   scrub.addEventListener("input", () => show(Number(scrub.value)));
   const steps = slider(STEPS, { check: checked(STEPS), onValue: setSteps, label: "number of steps" });
   const playing = (yes) => {

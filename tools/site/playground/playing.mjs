@@ -28,7 +28,7 @@ export function makePlayer({ read, show, tell }) {
     frame = requestAnimationFrame((now) => {
       const { steps } = read();
       const pace = Math.max(steps / LONGEST, FRAMES / LONGEST);   // steps a millisecond
-      const step = Math.min(Math.floor(from + (now - begun) * pace), steps);
+      const step = Math.min(Math.floor(from + Math.max(now - begun, 0) * pace), steps);
       show(step);
       if (step >= steps) stop();
       else glide(begun, from);
