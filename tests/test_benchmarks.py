@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks import (
-    bayesian_search, contenders, cut_solvers, evolution_runs, federated_defences, federated_rounds, federated_study, gpu_step,
-    graph_depth, graph_products, learned_optimizers, multi_task_gradients, optimizer_step, run, timing, training_step,
-    tuning_race, tuning_study,
+    bayesian_search, contenders, cut_solvers, evolution_runs, federated_defences, federated_rounds,
+    federated_study, gpu_step, graph_depth, graph_products, learned_optimizers, multi_task_gradients,
+    optimizer_step, run, site_playground, timing, training_step, tuning_race, tuning_study,
 )
 from benchmarks.contenders import TORCH, TWINS
 from course_lib.update_rules.registry import _REGISTRY
@@ -57,6 +57,15 @@ def test_pages_load_quickly_on_a_slowed_phone(subject):
     assert measured["performance"] >= 95 and measured["accessibility"] == 100
     assert measured["best_practices"] >= 95 and measured["seo"] >= 90
     assert measured["kilobytes"] <= 600
+
+
+@pytest.mark.parametrize("subject", site_playground.DRAGGED)
+def test_the_playground_leaves_half_of_a_frame_to_the_browser(subject):
+    assert row("site_playground", subject)["p95_ms"] <= 8
+
+
+def test_the_playground_is_light():
+    assert row("site_playground", "load")["script_kb"] <= 150
 
 
 @pytest.mark.parametrize("path", chapters.paths(), ids=lambda path: path.stem)

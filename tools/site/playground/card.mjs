@@ -2,7 +2,8 @@
 import { rules, schedules, surfaces, warmup as warmingUp } from "playground:generated";
 import { readValue } from "./address.mjs";
 import { checkbox, choice, element, iconButton, plain, put, slider } from "./controls.mjs";
-import { COLOURS, swatch } from "./pictures.mjs";
+import { swatch } from "./markup.mjs";
+import { COLOURS } from "./pictures.mjs";
 import { rounded } from "./scales.mjs";
 import { initialRun, initialSchedule } from "./state.mjs";
 import { ending, number } from "./words.mjs";
@@ -55,7 +56,7 @@ export function makeCard(index, { edit, duplicate, remove }) {
   const after = element("span");
   const now = element("p", { className: "pg-now" });
   const node = element("fieldset", { className: `pg-card ${COLOURS[index]}` }, legend,
-    element("div", { className: "pg-head" }, swatch(index), rule.select, copy, drop),
+    element("div", { className: "pg-head" }, element("span", { className: "pg-mark", innerHTML: swatch(index) }), rule.select, copy, drop),
     element("p", { className: "pg-result" }, result, " ", after), now, about, shown, more);
 
   let controls = [];

@@ -3,6 +3,7 @@ import { surfaces } from "playground:generated";
 import { format, merged, parse } from "./address.mjs";
 import { makeCard } from "./card.mjs";
 import { element } from "./controls.mjs";
+import { legend } from "./markup.mjs";
 import { makeFoot, makeStepRow, makeSurfaceRow, makeViewButtons } from "./panel.mjs";
 import { KINDS, makePictures } from "./pictures.mjs";
 import { makePlayer } from "./playing.mjs";
@@ -152,6 +153,7 @@ export async function mount(figure, pause) {
   function tell(text) {
     const words = describe(state, traces);
     if (!text) pictures.describe(words);
+    stage.querySelector(".pg-legend").innerHTML = legend(state);
     live.textContent = text ?? words.runs.join(" ");
   }
 

@@ -5,6 +5,7 @@
      landscape:  levels (a path each), minimizers, start, path (all of it, pale), done (up to the step shown), marks
      charts:     line (all of it, pale), done, now (the upright line at the step shown, moved by transform) */
 
+import { rules } from "playground:generated";
 import { run } from "./run.mjs";
 import { AWAY, landscape, lossChart, mark, markers, paths, rateChart, upTo } from "./scene.mjs";
 import { describe } from "./words.mjs";
@@ -78,6 +79,14 @@ export function chartPicture(id, kind, scene, words) {
     + `${each(runs, "line", ({ d = "" }) => d)}${each(runs, "done", ({ done = "" }) => done)}</g>${markerOf(runs)}`);
 }
 
+/* The marker of a run, for its card and the legend. */
+export const swatch = (run) =>
+  `<svg class="pg-swatch" viewBox="-8 -8 16 16" aria-hidden="true"><path class="pg-marker pg-run-${run}" d="M0,0${mark(run, 5.5)}"/></svg>`;
+
+/* The names of the runs, for readers who see no cards. */
+export const legend = ({ runs }) =>
+  runs.map(({ rule }, i) => `<span class="pg-entry">${swatch(i)} ${escaped(rules[rule].title)}</span>`).join("");
+
 const boxed = (kind, picture) => `<div class="pg-box pg-scaled pg-${kind}">${picture}</div>`;
 
 /* The three pictures of a state, as the page shows them before any script runs. */
@@ -92,5 +101,6 @@ export function still(id, state) {
     ({ ...scene, now: at.x[kind], runs: scene.lines.map((line, i) => ({ ...parts(line), at: at.runs[i][kind], beyond: at.runs[i].beyond[kind] })) });
   return boxed("landscape", landscapePicture(id, { ...land, runs, start: land.toPixels(...state.start) }, words.landscape))
     + boxed("loss", chartPicture(id, "loss", chart(loss, "loss"), words.loss))
-    + boxed("rate", chartPicture(id, "rate", chart(rate, "rate"), words.rate));
+    + boxed("rate", chartPicture(id, "rate", chart(rate, "rate"), words.rate))
+    + `<p class="pg-legend">${legend(state)}</p>`;
 }

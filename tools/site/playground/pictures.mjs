@@ -16,16 +16,6 @@ function partsOf(svg) {
   return (name, run = "") => parts.get(`${name} ${run}`);
 }
 
-/* The marker of a run, for its card. */
-export function swatch(run) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("viewBox", "-8 -8 16 16");
-  svg.setAttribute("class", "pg-swatch");
-  svg.setAttribute("aria-hidden", "true");
-  svg.innerHTML = `<path class="pg-marker ${COLOURS[run]}" d="M0,0${mark(run, 5.5)}"/>`;
-  return svg;
-}
-
 /* Attributes that were set, so that the same is not set again. */
 function setter() {
   const last = new WeakMap();
