@@ -32,6 +32,7 @@ export async function mount(figure, pause) {
   let turned = null;     // {start, turn} as the reader last set them: where the valley's turning begins
   let sizes = null;      // of the pictures, by kind
   let land = null;       // the scene of the landscape, once it is drawn
+  let hurried = false;   // a setting of the surface is being dragged: the level lines are drawn roughly, until it rests
 
   /* ---- Changing the state */
 
@@ -39,11 +40,12 @@ export async function mount(figure, pause) {
     const steps = patch.steps ?? state.steps;
     const step = patch.step ?? (state.step === state.steps ? steps : state.step);   // the last stays the last
     state = { ...state, ...patch, step: Math.min(step, steps) };
+    if (patch.settings) hurried = true;
     if (!frame) frame = requestAnimationFrame(draw);
     clearTimeout(writing);
     clearTimeout(saying);
     writing = setTimeout(writeAddress, WRITE);
-    saying = setTimeout(() => tell(), REST);
+    saying = setTimeout(rest, REST);
   }
 
   function setStart(start) {
@@ -131,7 +133,7 @@ export async function mount(figure, pause) {
     cancelAnimationFrame(frame);
     frame = 0;
     traces = run(state, traces);
-    land = pictures.update(state, traces, sizes);
+    land = pictures.update(state, traces, sizes, hurried);
     pointer.place(land, state.start);
     surfaceRow.update(state);
     stepRow.update(state);
@@ -148,6 +150,14 @@ export async function mount(figure, pause) {
     });
     cards.push(card);
     cardBox.append(card.node);
+  }
+
+  function rest() {
+    if (hurried) {
+      hurried = false;
+      draw();
+    }
+    tell();
   }
 
   function tell(text) {

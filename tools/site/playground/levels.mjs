@@ -4,7 +4,7 @@ import { contours } from "d3-contour";
 
 const LEVELS = 12;
 const GRID = 110;            // points along the longer side of the picture
-const QUICK = 70;            // the same where a setting may be dragged, which draws the lines anew in every frame
+const QUICK = 40;            // the same while a setting is dragged, which draws the lines anew in every frame
 const STRAIGHT = 1;          // tenths of pixels: points that are no further off a line are left out
 const LOWEST = 0.01;         // the lowest line, as a share of the height below which half of the picture lies
 const BOWL = 0.25;           // that height in a bowl, as a share of the highest
@@ -15,8 +15,8 @@ const SAMPLE = 25;           // so many points in each direction are looked at t
 const depths = new Float64Array(GRID * GRID);   // heights turned over, since d3 draws what lies no lower than a level
 
 /* LEVELS paths, widest region first, in the rectangle `plot` (pixels), "" where there is no such line. */
-export function levelPaths({ value, minimum, settings: { length } }, settings, [x0, x1, y0, y1], { left, top, right, bottom }) {
-  const wide = right - left, tall = bottom - top, scale = (length ? QUICK : GRID) / Math.max(wide, tall);
+export function levelPaths({ value, minimum }, settings, [x0, x1, y0, y1], { left, top, right, bottom }, quick) {
+  const wide = right - left, tall = bottom - top, scale = (quick ? QUICK : GRID) / Math.max(wide, tall);
   const columns = Math.max(Math.floor(wide * scale), 12), rows = Math.max(Math.floor(tall * scale), 12);
   const turned = depths.subarray(0, columns * rows);
   for (let j = 0, k = 0; j < rows; j++) {

@@ -39,7 +39,7 @@ export function makePictures(boxes) {
   const set = setter();
   const find = {};
   const scenes = {};
-  let seen = {}, lines = [];
+  let seen = {}, lines = [], turn = 0;
 
   function draw(kind, scene, state, traces) {
     const words = describe(state, traces)[kind];
@@ -49,16 +49,19 @@ export function makePictures(boxes) {
     find[kind] = partsOf(boxes[kind].querySelector("svg"));
   }
 
-  /* Draws the state, in parts; `sizes` by kind. */
-  function* updating(state, traces, sizes) {
+  /* Draws the state, in parts; `sizes` by kind; `quick`: the level lines roughly. */
+  function* updating(state, traces, sizes, quick) {
     const fresh = !find.rate || sizes !== seen.sizes || traces.length !== seen.traces.length;
-    const land = landscape(state, sizes.landscape);
+    const same = !fresh && state.view === seen.state.view && state.surface === seen.state.surface;
+    // In a hurry the level lines follow in every second frame only.
+    turn = quick ? turn + 1 : 0;
+    const land = same && turn && turn % 2 === 0 ? scenes.landscape : landscape(state, sizes.landscape, quick);
     yield;
     const runs = traces.map(() => ({}));
     const changed = fresh || traces.some((trace, i) => trace !== seen.traces[i]);
     const landChanged = land !== scenes.landscape;
     if (changed || landChanged) lines = paths(state, traces, land);
-    if (fresh || state.view !== seen.state.view || state.surface !== seen.state.surface) {
+    if (!same) {
       draw("landscape", { ...land, runs }, state, traces);
     } else if (landChanged) {
       land.levels.forEach((d, i) => set(find.landscape("levels").children[i], "d", d));

@@ -36,21 +36,21 @@ export function mark(run, r) {
 let kept = { key: null };   // the last landscape
 
 /* What stands still in the picture of the landscape; the same object as before unless the surface, its settings, the view
-   or the size have changed.
+   or the size have changed, or it was drawn in a hurry (`quick`) and need not be now.
    -> {size, plot, note, x: axis, y: axis, levels: [d, …] (as many as ever, widest first, "" if unused), minimizers: [[x, y], …],
        toPixels(w1, w2) -> [x, y], toParameters(x, y) -> [w1, w2]} */
-export function landscape({ surface, settings, view, steps }, size) {
+export function landscape({ surface, settings, view, steps }, size, quick = false) {
   const values = filled(settings, steps);
   const key = JSON.stringify([surface, values, view, size]);
-  if (kept.key === key) return kept;
+  if (kept.key === key && (quick || !kept.quick)) return kept;
   const [x0, x1, y0, y1] = view, plot = inside(size, MARGINS), { left, top, right, bottom } = plot;
   const perX = (right - left) / (x1 - x0), perY = (bottom - top) / (y1 - y0);
   const toPixels = (w1, w2) => [tenth(safe(left + (w1 - x0) * perX)), tenth(safe(bottom - (w2 - y0) * perY))];
   kept = {
-    key, size, plot, note: stretched(perX, perY),
+    key, quick, size, plot, note: stretched(perX, perY),
     x: axis(x0, x1, (w) => left + (w - x0) * perX, "w₁", (right - left) / 90, (at) => at < right - 30),
     y: axis(y0, y1, (w) => bottom - (w - y0) * perY, "w₂", (bottom - top) / 60, (at) => at > top + 26 && at < bottom - 6),
-    levels: levelPaths(surfaces[surface], values, view, plot),
+    levels: levelPaths(surfaces[surface], values, view, plot, quick),
     minimizers: surfaces[surface].minimizers.map(([w1, w2]) => toPixels(w1, w2)),
     toPixels,
     toParameters: (x, y) => [x0 + (x - left) / perX, y0 + (bottom - y) / perY],
