@@ -97,6 +97,16 @@ def lay_out(page):
     }""")
 
 
+def enliven(page):
+    """Wait until the page's playground lives, as it does when it comes near, and go back to the top."""
+    figure = page.locator("figure.playground:not(.pg-still)")
+    if figure.count():
+        figure.scroll_into_view_if_needed()
+        page.wait_for_function("() => document.querySelector('figure.playground[data-ready]')")
+        page.evaluate("scrollTo(0, 0)")
+        settle(page)
+
+
 def resize(page, width, height=900):
     """Give the page another width, and let what moves arrive: the sidebar slides, colours fade."""
     page.set_viewport_size({"width": width, "height": height})

@@ -2,7 +2,7 @@
 
 import pytest
 from built_site import site  # noqa: F401 (a fixture)
-from site_browser import address, browser, resize, settle, visit, visitor  # noqa: F401 (fixtures)
+from site_browser import address, browser, enliven, resize, settle, visit, visitor  # noqa: F401 (fixtures)
 
 CHAPTER = "book/gradient_descent.html"
 # Where the focus is: a number for the element, its words, whether a ring is drawn around it, and how it is hidden.
@@ -32,7 +32,7 @@ FOCUS = """async () => {
 FOCUSED_WORDS = "document.activeElement.textContent.trim()"
 # What a mouse can press or scroll and the walk of `stops` never came to.
 MISSED = """() => [...document.querySelectorAll("*")].filter(element => {
-    if (stops.has(element) || !element.checkVisibility({visibilityProperty: true})) return false;
+    if (stops.has(element) || element.matches(":disabled") || !element.checkVisibility({visibilityProperty: true})) return false;
     if (element.matches("a[href], button, input, summary, select, textarea, [tabindex='0']")) return true;
     const style = getComputedStyle(element);
     const scrolls = /auto|scroll/.test(style.overflowX) && element.scrollWidth > element.clientWidth;
@@ -72,6 +72,7 @@ def tab_to(page, selector, limit=100):
     (CHAPTER, 1440), (CHAPTER, 390), ("book/notation.html", 390), ("book/index.html", 1440), ("book/adagrad.html", 768)])
 def test_tab_reaches_everything(visitor, name, width):
     page = visitor(viewport={"width": width, "height": 900})(name)
+    enliven(page)
     page.evaluate("document.querySelectorAll('article details').forEach(details => details.open = true)")
     settle(page)
     stops = walk(page)
@@ -85,6 +86,7 @@ def test_tab_reaches_everything(visitor, name, width):
 def test_order_of_a_page(visit):
     """From the top: over the menus, the controls and the text to the next page and the page's own contents."""
     page = visit(CHAPTER)
+    enliven(page)
     walk(page)
     order = [".skip-link a", ".navbar-brand", ".search-button-field", "nav.bd-links a", ".primary-toggle",
              ".dropdown-launch-buttons > button", ".dropdown-download-buttons > button", ".theme-switch-button",

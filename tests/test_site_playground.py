@@ -139,7 +139,8 @@ def test_a_turned_valley_takes_the_start_with_it_and_back(playground):
     write(page, "turned by, typed", "90")
     assert state(page)["start"] == [-3, 6] and page.locator(LEVELS).inner_html() != before
     write(page, "turned by, typed", "0")
-    assert state(page)["start"] == [6, 3] and page.locator(LEVELS).inner_html() == before
+    assert state(page)["start"] == [6, 3]
+    page.wait_for_function("([lines, before]) => document.querySelector(lines).innerHTML === before", arg=[LEVELS, before])
 
 
 # ---- Optimizers

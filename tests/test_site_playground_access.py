@@ -234,7 +234,7 @@ def test_the_words_of_the_pictures_follow(playground):
 @pytest.mark.parametrize("name", [PAGE, "book/adam.html", "book/index.html"])
 def test_without_a_script_there_are_pictures_and_words_and_nothing_to_press(visitor, name):
     page = visitor(java_script_enabled=False)(name)
-    assert visible(page, f"{FIGURE} svg") == visible(page, f"{FIGURE} svg[role=img]") == 3
+    assert visible(page, f"{FIGURE} .pg-picture") == visible(page, f"{FIGURE} svg[role=img]") == 3
     assert all(svg.text_content().strip() for svg in page.locator(f"{FIGURE} desc").all())
     assert page.locator(f"{FIGURE} .pg-done").first.get_attribute("d").startswith("M")
     assert page.locator(f"{FIGURE} :is(button, input, select, summary)").count() == 0

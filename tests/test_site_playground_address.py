@@ -365,5 +365,5 @@ def test_the_still_picture_of_the_front_page_stays_still(visit, address):
     page.locator(FIGURE).scroll_into_view_if_needed()
     asked = page.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)")
     assert asked and not [url for url in asked if "playground.js" in url]
-    assert page.locator(f"{FIGURE} svg").locator("visible=true").count() == 3
+    assert page.locator(f"{FIGURE} .pg-picture").locator("visible=true").count() == 3
     assert page.locator(f"{FIGURE} :is(button, input, select)").count() == 0
